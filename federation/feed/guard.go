@@ -1,0 +1,111 @@
+package feed
+
+import (
+	"bufio"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/2ps-project/waymark/federation/identity"
+)
+
+// Guard remembers, outside the database, the last head that may have been seen
+// by anyone. A node whose database is behind its guard was restored, cloned or
+// lost its tail, and must not sign: it would sign a number twice.
+type Guard struct {
+	Origin   identity.OriginID
+	Epoch    uint64
+	N        uint64
+	Hash     identity.Hash
+	Instance [8]byte
+}
+
+const guardTitle = "waymark publish guard 1"
+
+// ErrGuard is returned for a guard file that cannot be read.
+var ErrGuard = errors.New("the publish guard cannot be read")
+
+// String is the guard as the text of its file.
+func (g Guard) String() string {
+	return fmt.Sprintf("%s\norigin %s\nepoch %d\nn %d\nhash %s\ninstance %x\n", guardTitle, g.Origin, g.Epoch, g.N, g.Hash, g.Instance)
+}
+
+// ParseGuard reads what String writes.
+func ParseGuard(text string) (Guard, error) {
+	var g Guard
+	var origin, hash, instance string
+	sc := bufio.NewScanner(strings.NewReader(text))
+	if !sc.Scan() || sc.Text() != guardTitle {
+		return g, fmt.Errorf("%w: it does not begin with %q", ErrGuard, guardTitle)
+	}
+	rest := text[len(guardTitle)+1:]
+	if _, err := fmt.Sscanf(rest, "origin %32s\nepoch %d\nn %d\nhash %64s\ninstance %16s\n", &origin, &g.Epoch, &g.N, &hash, &instance); err != nil {
+		return g, fmt.Errorf("%w: %v", ErrGuard, err)
+	}
+	err := g.Origin.UnmarshalText([]byte(origin))
+	if err == nil {
+		err = g.Hash.UnmarshalText([]byte(hash))
+	}
+	if err == nil && len(instance) == 16 {
+		_, err = hex.Decode(g.Instance[:], []byte(instance))
+	}
+	if err != nil {
+		return g, fmt.Errorf("%w: %v", ErrGuard, err)
+	}
+	if g.String() != text {
+		return g, fmt.Errorf("%w: it holds something else besides", ErrGuard)
+	}
+	return g, nil
+}
+
+// LoadGuard reads a guard file; false when there is none.
+func LoadGuard(path string) (Guard, bool, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Guard{}, false, nil
+	}
+	if err != nil {
+		return Guard{}, false, fmt.Errorf("%w: %v", ErrGuard, err)
+	}
+	defer f.Close()
+	buf := make([]byte, 1024)
+	n, _ := f.Read(buf)
+	g, err := ParseGuard(string(buf[:n]))
+	return g, err == nil, err
+}
+
+// Save replaces the guard file durably: the old one or the new one is there
+// whole, whatever happens.
+func (g Guard) Save(path string) error {
+	tmp := path + ".new"
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("write the publish guard: %w", err)
+	}
+	_, err = f.WriteString(g.String())
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		return fmt.Errorf("write the publish guard: %w", err)
+	}
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("make the publish guard durable: %w", err)
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("make the publish guard durable: %w", err)
+	}
+	return nil
+}
