@@ -75,6 +75,7 @@ func TestFaultsAreNamedWithTheirPlace(t *testing.T) {
 		{name: "a public node that does not say who else may keep records", text: good + "[public]\nurl = \"https://help.example.org\"\n", want: []string{"operator_uses", "readers must be told"}},
 		{name: "an address of pages with a path", text: good + "operator_uses = \"x\"\n[public]\nurl = \"https://help.example.org/\"\n", want: []string{"line 5", "https://help.example.org"}},
 		{name: "a variable", text: good, env: []string{"WAYMARK_LOG_LEVEL=loud"}, want: []string{"WAYMARK_LOG_LEVEL: log.level"}},
+		{name: "a misspelt variable", text: good, env: []string{"WAYMARK_LOG_LEVLE=info"}, want: []string{"WAYMARK_LOG_LEVLE: there is no such variable; did you mean WAYMARK_LOG_LEVEL?"}},
 		{name: "a flag", text: good, flags: map[string]string{"store.free_space_floor": "1B"}, want: []string{"--store-free-space-floor", "at least 64MiB"}},
 	}
 	for _, tt := range tests {
@@ -95,7 +96,7 @@ func TestFaultsAreNamedWithTheirPlace(t *testing.T) {
 func TestAFlagStandsAboveTheEnvironmentAboveTheFile(t *testing.T) {
 	text := good + "[log]\nlevel = \"warn\"\n[public]\nlisten = \"127.0.0.1:1\"\n[ops]\nlisten = \"127.0.0.1:2\"\n"
 	c, err := load(t, text, config.Sources{
-		Env:   []string{"WAYMARK_LOG_LEVEL=error", "WAYMARK_PUBLIC_LISTEN=127.0.0.1:3", "WAYMARK_ADMIN_LISTEN="},
+		Env:   []string{"WAYMARK_LOG_LEVEL=error", "WAYMARK_PUBLIC_LISTEN=127.0.0.1:3", "WAYMARK_ADMIN_LISTEN=", "WAYMARK_DIR=/x", "WAYMARK_SERVICE_HOST=y"},
 		Flags: map[string]string{"log.level": "debug"},
 	})
 	if err != nil {

@@ -161,8 +161,18 @@ func (l *loader) text(s Sources) {
 	}
 	for _, pair := range s.Env {
 		name, text, _ := strings.Cut(pair, "=")
-		if key := Variables[name]; key != "" && text != "" {
+		key := Variables[name]
+		switch {
+		case text == "":
+		case key != "":
 			set(key, name, text)
+		case strings.HasPrefix(name, "WAYMARK_"):
+			// Others may use the prefix; only what is plainly a slip is a fault.
+			for known := range Variables {
+				if distance(name, known) <= 2 {
+					l.fault("", name, "there is no such variable; did you mean %s?", known)
+				}
+			}
 		}
 	}
 	for key, text := range s.Flags {

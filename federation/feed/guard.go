@@ -1,13 +1,14 @@
 package feed
 
 import (
-	"bufio"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/2ps-project/waymark/federation/identity"
@@ -24,6 +25,15 @@ type Guard struct {
 	Instance [8]byte
 }
 
+// covers reports whether the head is the guard's or a newer one: a feed that
+// holds it cannot sign a number twice.
+func (g Guard) covers(held *SignedHead) bool {
+	if held == nil {
+		return g.N == 0
+	}
+	return held.Epoch > g.Epoch || held.Epoch == g.Epoch && held.N >= g.N
+}
+
 const guardTitle = "waymark publish guard 1"
 
 // ErrGuard is returned for a guard file that cannot be read.
@@ -38,11 +48,10 @@ func (g Guard) String() string {
 func ParseGuard(text string) (Guard, error) {
 	var g Guard
 	var origin, hash, instance string
-	sc := bufio.NewScanner(strings.NewReader(text))
-	if !sc.Scan() || sc.Text() != guardTitle {
+	rest, ok := strings.CutPrefix(text, guardTitle+"\n")
+	if !ok {
 		return g, fmt.Errorf("%w: it does not begin with %q", ErrGuard, guardTitle)
 	}
-	rest := text[len(guardTitle)+1:]
 	if _, err := fmt.Sscanf(rest, "origin %32s\nepoch %d\nn %d\nhash %64s\ninstance %16s\n", &origin, &g.Epoch, &g.N, &hash, &instance); err != nil {
 		return g, fmt.Errorf("%w: %v", ErrGuard, err)
 	}
@@ -72,9 +81,11 @@ func LoadGuard(path string) (Guard, bool, error) {
 		return Guard{}, false, fmt.Errorf("%w: %v", ErrGuard, err)
 	}
 	defer f.Close()
-	buf := make([]byte, 1024)
-	n, _ := f.Read(buf)
-	g, err := ParseGuard(string(buf[:n]))
+	text, err := io.ReadAll(io.LimitReader(f, 1024))
+	if err != nil {
+		return Guard{}, false, fmt.Errorf("%w: %v", ErrGuard, err)
+	}
+	g, err := ParseGuard(string(text))
 	return g, err == nil, err
 }
 
@@ -98,6 +109,9 @@ func (g Guard) Save(path string) error {
 	}
 	if err != nil {
 		return fmt.Errorf("write the publish guard: %w", err)
+	}
+	if runtime.GOOS == "windows" {
+		return nil // has no call to make a name durable, and needs none
 	}
 	d, err := os.Open(filepath.Dir(path))
 	if err != nil {

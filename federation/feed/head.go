@@ -26,6 +26,7 @@ var (
 	ErrChain        = errors.New("does not follow from the head that is held")
 	ErrEquivocation = errors.New("two different heads with one number")
 	ErrFuture       = errors.New("dated in the future")
+	ErrUnapproved   = errors.New("changes much at once without a second signature by an admin key")
 	ErrRoot         = errors.New("the records do not add up to the signed head")
 )
 
@@ -61,6 +62,8 @@ type SignedHead struct {
 	Head
 	Hash     identity.Hash // of the head's body; extra signatures do not change it
 	Envelope []byte
+
+	approved bool // checked: an admin key signed as well
 }
 
 // ParseHead reads a head's envelope. It checks form and limits, not signatures:

@@ -50,10 +50,10 @@ type PublisherOptions struct {
 	Keys       func() Keys   // the registry as known now
 	Registry   func() uint64 // its sequence number
 	PublishKey *identity.Key
-	AdminKey   *identity.Key   // for large changes; nil: such heads carry one signature only
-	GuardPath  string          // outside the database and its backups
-	Announce   func(*Verified) // told of each head once it may be seen
-	Logger     *slog.Logger
+	AdminKey   *identity.Key    // for large changes; nil: such heads carry one signature only
+	GuardPath  string           // outside the database and its backups
+	Announce   func(*Verified)  // told of each head once it may be seen
+	Logger     *slog.Logger     // discards when nil
 	Now        func() time.Time // time.Now when nil
 }
 
@@ -76,6 +76,9 @@ func NewPublisher(o PublisherOptions) (*Publisher, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	p := &Publisher{o: o, turn: make(chan struct{}, 1)}
 	rand.Read(p.instance[:])
 	held, err := p.held()
@@ -88,15 +91,20 @@ func NewPublisher(o PublisherOptions) (*Publisher, error) {
 		p.Quarantine(err.Error())
 	case err != nil:
 		return nil, err
-	case !there && held == nil: // nothing was ever published here
+	case !there && held == nil:
+		// Nothing was ever published here. The guard says so, and thereby tells a
+		// first head that was cut off before its guard from a restored node.
+		if err := (Guard{Origin: o.Origin, Instance: p.instance}).Save(o.GuardPath); err != nil {
+			return nil, err
+		}
 	case !there:
 		p.Quarantine("the publish guard is missing: this looks like a restored or copied node")
 	case guard.Origin != o.Origin:
 		p.Quarantine("the publish guard is another origin's")
-	case held == nil || held.Epoch < guard.Epoch || held.Epoch == guard.Epoch && held.N < guard.N:
+	case !guard.covers(held):
 		p.Quarantine("the database is older than what was published from here: this looks like a restored or damaged node")
-	case held.Hash == guard.Hash:
-	case held.Epoch == guard.Epoch && held.N == guard.N+1 && held.Prev == guard.Hash:
+	case held == nil || held.Hash == guard.Hash:
+	case held.N == guard.N+1 && held.Prev == guard.Hash:
 		// Killed between the commit and the guard: the head was never seen by
 		// anyone else, and is ours.
 		if err := p.guard(held).Save(o.GuardPath); err != nil {
@@ -135,21 +143,61 @@ func (p *Publisher) Quarantined() error {
 	return p.quarantine
 }
 
+// Seen takes a verified head of the own feed that a peer shows. When it is newer
+// than what is held here, someone with our key went on from another copy of this
+// node, or this one fell back: nothing is signed until that head is here too,
+// not even after a restart.
+func (p *Publisher) Seen(h *SignedHead) {
+	p.turn <- struct{}{}
+	defer func() { <-p.turn }()
+	held, err := p.held()
+	if err != nil || h.Origin != p.o.Origin || p.guard(h).covers(held) {
+		return
+	}
+	p.Quarantine("another node shows a newer head than is here: this looks like a restored or copied node")
+	if g, there, err := LoadGuard(p.o.GuardPath); err == nil && there && g.Origin == h.Origin && g.covers(h) {
+		err = p.guard(h).Save(p.o.GuardPath)
+		if err != nil {
+			p.o.Logger.Error("the publish guard could not be written", "err", err)
+		}
+	}
+}
+
 // Adopt ends a quarantine after the own feed was fetched back from peers: what
-// the store holds now becomes what was published last.
+// the store holds now becomes what was published last. It fails, wrapping
+// [ErrQuarantined], while the store is still behind the guard, unless the
+// registry has given the feed a new epoch. Without a quarantine it does nothing.
 func (p *Publisher) Adopt() error {
+	p.turn <- struct{}{}
+	defer func() { <-p.turn }()
+	reason := p.Quarantined()
+	if reason == nil {
+		return nil
+	}
 	held, err := p.held()
 	if err != nil {
 		return err
 	}
+	guard, there, err := LoadGuard(p.o.GuardPath)
+	if err != nil && !errors.Is(err, ErrGuard) {
+		return err
+	}
+	epoch, _ := p.o.Keys().Epoch(p.o.Origin)
+	if there && guard.Origin == p.o.Origin && !guard.covers(held) && epoch <= guard.Epoch {
+		return fmt.Errorf("%w: head %d was published from here and is not fetched back yet", ErrQuarantined, guard.N)
+	}
+	next := Guard{Origin: p.o.Origin, Instance: p.instance}
 	if held != nil {
-		if err := p.guard(held).Save(p.o.GuardPath); err != nil {
-			return err
-		}
+		next = p.guard(held)
+	}
+	if err := next.Save(p.o.GuardPath); err != nil {
+		return err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.quarantine = nil
+	if p.quarantine == reason { // not for a new reason meanwhile
+		p.quarantine = nil
+	}
 	return nil
 }
 
@@ -183,6 +231,7 @@ func (p *Publisher) Publish(ctx context.Context, edits iter.Seq[Edit]) (*SignedH
 	p.gate.Lock()
 	if err := p.o.Appender.Append(ctx, v); err != nil {
 		p.gate.Unlock()
+		err = discard(v.Delta(), err)
 		<-p.turn
 		return nil, fmt.Errorf("publish: %w", err)
 	}
@@ -208,7 +257,7 @@ func (p *Publisher) Wait() {
 }
 
 // prepare turns edits into a verified step; nil when nothing changes.
-func (p *Publisher) prepare(edits iter.Seq[Edit]) (*Verified, error) {
+func (p *Publisher) prepare(edits iter.Seq[Edit]) (v *Verified, err error) {
 	o := &p.o
 	epoch, ok := o.Keys().Epoch(o.Origin)
 	if !ok {
@@ -231,6 +280,11 @@ func (p *Publisher) prepare(edits iter.Seq[Edit]) (*Verified, error) {
 	if err != nil || changed == 0 {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			err = discard(delta, err)
+		}
+	}()
 	t, err := tallyOf(view, delta)
 	if err != nil {
 		return nil, fmt.Errorf("publish: %w", err)
@@ -246,11 +300,18 @@ func (p *Publisher) prepare(edits iter.Seq[Edit]) (*Verified, error) {
 	}
 	// Our own head goes through the same checks as everybody's.
 	rules := Rules{Federation: o.Federation, Keys: o.Keys(), Now: o.Now()}
-	v, err := rules.Verify(view, [][]byte{signed.Envelope}, delta)
-	if err != nil {
+	if v, err = rules.Verify(view, [][]byte{signed.Envelope}, delta); err != nil {
 		return nil, fmt.Errorf("publish: %w", err)
 	}
 	return v, nil
+}
+
+// discard drops what a failed publish staged.
+func discard(d Delta, err error) error {
+	if staging, ok := d.(Staging); ok {
+		return errors.Join(err, staging.Discard())
+	}
+	return err
 }
 
 // collect numbers the edits that change something. They are kept in memory, or
@@ -346,15 +407,17 @@ func (p *Publisher) item(view StoreView, e Edit, seq uint64, today Day) (Item, b
 // Beat signs that the newest head still stands; nil when there is no head or
 // nothing may be signed.
 func (p *Publisher) Beat() (*SignedBeat, error) {
-	if p.Quarantined() != nil {
-		return nil, nil
-	}
 	epoch, ok := p.o.Keys().Epoch(p.o.Origin)
 	if !ok {
 		return nil, nil
 	}
-	p.Wait()
-	held, err := p.held()
+	var held *SignedHead
+	var err error
+	p.Shared(func() { // a beat shows its head's hash: not before the guard has it
+		if p.Quarantined() == nil {
+			held, err = p.held()
+		}
+	})
 	if err != nil || held == nil || held.Epoch != epoch {
 		return nil, err
 	}

@@ -34,6 +34,15 @@ type Key [16]byte
 // String is the key in lower-case hexadecimal.
 func (k Key) String() string { return hex.EncodeToString(k[:]) }
 
+// UnmarshalBinary takes exactly the bytes of a key.
+func (k *Key) UnmarshalBinary(b []byte) error {
+	if len(b) != len(k) {
+		return fmt.Errorf("%w: a record key of %d bytes", identity.ErrMalformed, len(b))
+	}
+	copy(k[:], b)
+	return nil
+}
+
 // Bucket is the bucket of the state root that the key falls into: the first ten
 // bits of its SHA-256.
 func (k Key) Bucket() int {

@@ -3,6 +3,7 @@ package feed
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/2ps-project/waymark/federation/identity"
@@ -82,7 +83,7 @@ func (r Rules) CheckHead(envelope []byte) (*SignedHead, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.checkSigned(identity.TypeHead, envelope, h.Federation, h.Origin, h.Epoch, h.N, h.Issued); err != nil {
+	if h.approved, err = r.checkSigned(identity.TypeHead, envelope, h.Federation, h.Origin, h.Epoch, h.N, h.Issued); err != nil {
 		return nil, fmt.Errorf("head %d of %s: %w", h.N, h.Origin, err)
 	}
 	return h, nil
@@ -94,26 +95,27 @@ func (r Rules) CheckBeat(envelope []byte) (*SignedBeat, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.checkSigned(identity.TypeBeat, envelope, b.Federation, b.Origin, b.Epoch, b.N, b.Issued); err != nil {
+	if _, err := r.checkSigned(identity.TypeBeat, envelope, b.Federation, b.Origin, b.Epoch, b.N, b.Issued); err != nil {
 		return nil, fmt.Errorf("beat %d of %s: %w", b.Counter, b.Origin, err)
 	}
 	return b, nil
 }
 
-func (r Rules) checkSigned(t identity.Type, envelope []byte, f identity.FederationID, o identity.OriginID, epoch, n uint64, issued Minute) error {
+// checkSigned also tells whether an admin key of the origin signed as well.
+func (r Rules) checkSigned(t identity.Type, envelope []byte, f identity.FederationID, o identity.OriginID, epoch, n uint64, issued Minute) (approved bool, err error) {
 	if f != r.Federation {
-		return fmt.Errorf("%w: %s", ErrFederation, f)
+		return false, fmt.Errorf("%w: %s", ErrFederation, f)
 	}
 	current, ok := r.Keys.Epoch(o)
 	if !ok {
-		return ErrOrigin
+		return false, ErrOrigin
 	}
 	if epoch != current {
-		return fmt.Errorf("%w: %d, the registry says %d", ErrEpoch, epoch, current)
+		return false, fmt.Errorf("%w: %d, the registry says %d", ErrEpoch, epoch, current)
 	}
 	e, err := identity.ParseEnvelope(envelope)
 	if err != nil {
-		return err
+		return false, err
 	}
 	published := false
 	if _, err := e.Verify(t, f, func(id identity.KeyID) (identity.PublicKey, bool) {
@@ -121,22 +123,25 @@ func (r Rules) checkSigned(t identity.Type, envelope []byte, f identity.Federati
 			published = true
 			return key, true
 		}
-		return r.Keys.AdminKey(o, id) // a second look at a large change
+		key, ok := r.Keys.AdminKey(o, id) // a second look at a large change
+		approved = approved || ok
+		return key, ok
 	}); err != nil {
-		return err
+		return false, err
 	}
 	if !published {
-		return ErrSigner
+		return false, ErrSigner
 	}
 	if issued.Time().After(r.Now.Add(Ahead)) {
-		return fmt.Errorf("%w: %s", ErrFuture, issued.Time().Format(time.RFC3339))
+		return false, fmt.Errorf("%w: %s", ErrFuture, issued.Time().Format(time.RFC3339))
 	}
-	return nil
+	return approved, nil
 }
 
 // CheckChain checks that the heads lead from held to the last of them. With
-// nothing held, or a held head of an older epoch, only the last head counts:
-// the feed starts anew there.
+// nothing held, or a held head of an older epoch, the feed starts anew at the
+// last head; heads before it are then taken as its history, which its hashes
+// vouch for, so that this node can pass the chain on.
 func (r Rules) CheckChain(held *SignedHead, envelopes [][]byte) ([]*SignedHead, error) {
 	if len(envelopes) == 0 {
 		return nil, fmt.Errorf("%w: no head given", ErrChain)
@@ -146,7 +151,7 @@ func (r Rules) CheckChain(held *SignedHead, envelopes [][]byte) ([]*SignedHead, 
 		return nil, err
 	}
 	if held == nil || held.Epoch < last.Epoch {
-		return []*SignedHead{last}, nil
+		return history(last, envelopes[:len(envelopes)-1])
 	}
 	if held.Origin != last.Origin {
 		return nil, fmt.Errorf("%w: a head of another origin", ErrChain)
@@ -181,9 +186,29 @@ func (r Rules) CheckChain(held *SignedHead, envelopes [][]byte) ([]*SignedHead, 
 	return heads, nil
 }
 
+// history are the heads that led to last, checked backwards by their hashes:
+// whoever signed the last one vouches for all before it.
+func history(last *SignedHead, earlier [][]byte) ([]*SignedHead, error) {
+	heads := []*SignedHead{last}
+	for i := len(earlier) - 1; i >= 0; i-- {
+		h, err := ParseHead(earlier[i])
+		if err != nil {
+			return nil, err
+		}
+		if next := heads[len(heads)-1]; h.Hash != next.Prev || h.N+1 != next.N || h.Origin != last.Origin {
+			return nil, fmt.Errorf("%w: head %d does not lead to head %d", ErrChain, h.N, next.N)
+		}
+		heads = append(heads, h)
+	}
+	slices.Reverse(heads)
+	return heads, nil
+}
+
 // Verify checks a step of a feed whole: the chain of heads from what view holds
 // to the last envelope, and that the changes, applied to what view holds, add up
-// to that head's root, count and bytes. All of it is right, or nothing is.
+// to that head's root, count and bytes. All of it is right, or nothing is. More
+// than [LargeChange] changes a head also need an admin key's signature on one of
+// the heads, unless the feed is new here or starts a new epoch.
 func (r Rules) Verify(view View, envelopes [][]byte, delta Delta) (*Verified, error) {
 	held := view.Head()
 	heads, err := r.CheckChain(held, envelopes)
@@ -205,6 +230,9 @@ func (r Rules) Verify(view View, envelopes [][]byte, delta Delta) (*Verified, er
 	case t.root != head.Root:
 		return nil, fmt.Errorf("%w: the root differs", ErrRoot)
 	}
+	if held != nil && held.Epoch == head.Epoch && t.changes > LargeChange*len(heads) && !slices.ContainsFunc(heads, func(h *SignedHead) bool { return h.approved }) {
+		return nil, fmt.Errorf("%w: %d records", ErrUnapproved, t.changes)
+	}
 	v := &Verified{origin: head.Origin, heads: heads, delta: delta, leaves: t.leaves}
 	if held != nil {
 		v.base = held.Hash
@@ -218,6 +246,7 @@ type tally struct {
 	root         identity.Hash
 	count, bytes uint64
 	seq          uint64 // the highest in the delta
+	changes      int
 }
 
 func tallyOf(view View, delta Delta) (*tally, error) {
@@ -268,6 +297,7 @@ func tallyOf(view View, delta Delta) (*tally, error) {
 		}
 		pending = append(pending, c)
 		t.seq = max(t.seq, c.Seq)
+		t.changes++
 	}
 	if err := flush(); err != nil {
 		return nil, err

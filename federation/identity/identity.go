@@ -107,16 +107,28 @@ func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 func (p PublicKey) String() string { return hex.EncodeToString(p[:]) }
 
 // ParseFederationID reads what String writes.
-func ParseFederationID(s string) (id FederationID, err error) { return id, parseHex(id[:], s) }
+func ParseFederationID(s string) (id FederationID, err error) {
+	err = parseHex(id[:], s)
+	return id, err
+}
 
 // ParseOriginID reads what String writes.
-func ParseOriginID(s string) (id OriginID, err error) { return id, parseHex(id[:], s) }
+func ParseOriginID(s string) (id OriginID, err error) {
+	err = parseHex(id[:], s)
+	return id, err
+}
 
 // ParseNodeID reads what String writes.
-func ParseNodeID(s string) (id NodeID, err error) { return id, parseHex(id[:], s) }
+func ParseNodeID(s string) (id NodeID, err error) {
+	err = parseHex(id[:], s)
+	return id, err
+}
 
 // ParsePublicKey reads what String writes.
-func ParsePublicKey(s string) (p PublicKey, err error) { return p, parseHex(p[:], s) }
+func ParsePublicKey(s string) (p PublicKey, err error) {
+	err = parseHex(p[:], s)
+	return p, err
+}
 
 func parseHex(dst []byte, s string) error {
 	if len(s) != hex.EncodedLen(len(dst)) {
@@ -163,3 +175,30 @@ func (h *Hash) UnmarshalText(b []byte) error { return parseHex(h[:], string(b)) 
 
 // UnmarshalText reads what MarshalText writes.
 func (p *PublicKey) UnmarshalText(b []byte) error { return parseHex(p[:], string(b)) }
+
+// UnmarshalBinary takes exactly the bytes of an id: a longer or shorter byte
+// string in a message is refused, not cut or filled up.
+func (id *FederationID) UnmarshalBinary(b []byte) error { return fill(id[:], b) }
+
+// UnmarshalBinary takes exactly the bytes of an id.
+func (id *OriginID) UnmarshalBinary(b []byte) error { return fill(id[:], b) }
+
+// UnmarshalBinary takes exactly the bytes of an id.
+func (id *NodeID) UnmarshalBinary(b []byte) error { return fill(id[:], b) }
+
+// UnmarshalBinary takes exactly the bytes of an id.
+func (id *KeyID) UnmarshalBinary(b []byte) error { return fill(id[:], b) }
+
+// UnmarshalBinary takes exactly the bytes of a hash.
+func (h *Hash) UnmarshalBinary(b []byte) error { return fill(h[:], b) }
+
+// UnmarshalBinary takes exactly the bytes of a key.
+func (p *PublicKey) UnmarshalBinary(b []byte) error { return fill(p[:], b) }
+
+func fill(dst, b []byte) error {
+	if len(b) != len(dst) {
+		return fmt.Errorf("%w: want %d bytes, have %d", ErrBadID, len(dst), len(b))
+	}
+	copy(dst, b)
+	return nil
+}

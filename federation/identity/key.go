@@ -9,10 +9,12 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/big"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 )
 
@@ -67,8 +69,15 @@ func (k *Key) Role() Role { return k.role }
 // String shows the public half only.
 func (k *Key) String() string { return fmt.Sprintf("%s key %s", k.role, k.ID()) }
 
-// GoString shows the public half only.
-func (k *Key) GoString() string { return k.String() }
+// Format shows the public half only, whatever the verb and whether the key or a
+// pointer to it is printed.
+func (k Key) Format(s fmt.State, _ rune) {
+	if k.private == nil {
+		_, _ = io.WriteString(s, "no key")
+		return
+	}
+	_, _ = io.WriteString(s, k.String())
+}
 
 // Sign signs body as a message of type t in federation f.
 func (k *Key) Sign(t Type, f FederationID, body []byte) Signature {
@@ -156,7 +165,7 @@ func loadKey(path string, role Role, size int) ([]byte, error) {
 	if info.Size() > 4096 {
 		return nil, fmt.Errorf("%w: %s is too large", ErrKeyFile, path)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
+	if info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" { // there the folder's access list guards it
 		return nil, fmt.Errorf("%w: others can read %s; make it private with: chmod 600 %s", ErrKeyFile, path, path)
 	}
 	raw, err := os.ReadFile(path)
@@ -173,7 +182,12 @@ func loadKey(path string, role Role, size int) ([]byte, error) {
 	return block.Bytes, nil
 }
 
+// syncDir makes a new name in dir durable. Windows has no such call and needs
+// none.
 func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
 	d, err := os.Open(dir)
 	if err != nil {
 		return fmt.Errorf("make %s durable: %w", dir, err)

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 )
 
 // SealPublicKey is the X25519 key to which something is sealed.
@@ -49,8 +50,15 @@ func (k *SealKey) Public() SealPublicKey { return SealPublicKey(k.private.Public
 // String shows the public half only.
 func (k *SealKey) String() string { return fmt.Sprintf("seal key %x", k.Public()) }
 
-// GoString shows the public half only.
-func (k *SealKey) GoString() string { return k.String() }
+// Format shows the public half only, whatever the verb and whether the key or a
+// pointer to it is printed.
+func (k SealKey) Format(s fmt.State, _ rune) {
+	if k.private == nil {
+		_, _ = io.WriteString(s, "no key")
+		return
+	}
+	_, _ = io.WriteString(s, k.String())
+}
 
 // Seal encrypts plain so that only the key's owner can read it (HPKE, RFC 9180,
 // base mode, X25519, HKDF-SHA256, ChaCha20-Poly1305). Info names the purpose;

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/2ps-project/waymark/config"
+)
+
+func (m *Main) initCommand() *cobra.Command {
+	var country, operator, uses string
+	var basePort int
+	var advertise []string
+	cmd := &cobra.Command{
+		Use:   `init --country PL --operator "Name"`,
+		Short: "Make a node: its keys and its configuration",
+		Long: `Make a node: its keys and its configuration.
+
+The directory must not hold a node yet. The keys in DIR/keys are this country's
+voice: whoever has them can speak for it, and nobody can make them again.`,
+		Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			c := config.Default()
+			c.Country = strings.ToUpper(strings.TrimSpace(country))
+			c.Operator, c.OperatorUses = strings.TrimSpace(operator), strings.TrimSpace(uses)
+			c.Federation.Voter = true
+			c.Federation.Advertise = advertise
+			if basePort != 0 {
+				if err := c.UseBasePort(basePort); err != nil {
+					return usageError{"--base-port: " + err.Error()}
+				}
+			}
+			if err := checkInit(c); err != nil {
+				return err
+			}
+			if err := makeNode(m.dir, c); err != nil {
+				return err
+			}
+			fmt.Fprintf(m.Stdout, `The node of %s is made in %s.
+Keep a copy of %s in a safe place: the keys cannot be made again.
+
+Next, one of:
+  waymark found --name "Name of the federation" --dir %[2]s   to found a federation
+  waymark join INVITATION --dir %[2]s                         to join one
+Then: waymark serve --dir %[2]s
+`, c.Country, m.dir, filepath.Join(m.dir, "keys"))
+			for _, advice := range c.Advice() {
+				fmt.Fprintln(m.Stdout, "Note: "+advice)
+			}
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&country, "country", "", "ISO 3166-1 code of the country, two letters (required)")
+	f.StringVar(&operator, "operator", "", "the organisation that runs the node (required)")
+	f.StringVar(&uses, "operator-uses", "", "hosting company, proxy and DNS provider, told to readers at the foot of every page")
+	f.IntVar(&basePort, "base-port", 0, "use N for the public pages, N+1 admin, N+2 operations, N+6 federation, on 127.0.0.1")
+	f.StringSliceVar(&advertise, "advertise", nil, "HOST:PORT by which the other countries reach this node (default with --base-port: 127.0.0.1:N+6)")
+	return cmd
+}
+
+// checkInit turns what is wrong with the new configuration into words about
+// flags.
+func checkInit(c config.Config) error {
+	flags := map[string]string{"country": "--country", "operator": "--operator", "operator_uses": "--operator-uses", "federation.advertise": "--advertise"}
+	var lines []string
+	for _, f := range c.Check() {
+		name := flags[f.Key]
+		if name == "" {
+			name = f.Key
+		}
+		message, _, _ := strings.Cut(f.Message, "; write for example")
+		lines = append(lines, name+": "+message+".")
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	return usageError{strings.Join(lines, "\n  ") + "\nUse: waymark init --country PL --operator \"Example Foundation\""}
+}

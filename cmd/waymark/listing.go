@@ -1,0 +1,268 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/2ps-project/waymark/node/control"
+)
+
+func (m *Main) listingCommand() *cobra.Command {
+	return group("listing", "The listings of this country",
+		m.listingImportCommand(), m.listingListCommand(), m.listingShowCommand(), m.listingExportCommand(), m.listingCheckCommand(),
+		m.changeCommand("publish", "Publish listings; a refusal names everything that is missing", "Published", (*control.Client).Publish),
+		m.changeCommand("unpublish", "Take listings back; they stay here as drafts", "Unpublished", (*control.Client).Unpublish),
+		m.changeCommand("confirm", "Say that listings were looked at and are right today", "Confirmed", (*control.Client).Confirm),
+		m.changeCommand("delete", "Delete listings; the stub that their readers need stays", "Deleted", (*control.Client).Delete),
+	)
+}
+
+func (m *Main) listingListCommand() *cobra.Command {
+	var f control.Filter
+	cmd := &cobra.Command{Use: "list", Short: "List this country's listings, drafts included", Args: noArgs}
+	cmd.Flags().StringVar(&f.Country, "country", "", "the published listings of another country instead")
+	cmd.Flags().StringVar(&f.State, "state", "", "only draft, published, changed or deleted")
+	out := formatFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if f.Country != "" {
+			code, err := countryArg(f.Country)
+			if err != nil {
+				return err
+			}
+			f.Country = code
+		}
+		node, err := m.node()
+		if err != nil {
+			return err
+		}
+		defer node.Close()
+		list, err := node.Listings(cmd.Context(), f)
+		if err != nil {
+			return err
+		}
+		return m.printSummaries(list, out.json())
+	}
+	return cmd
+}
+
+func (m *Main) printSummaries(list []control.Summary, asJSON bool) error {
+	if asJSON {
+		if list == nil {
+			list = []control.Summary{}
+		}
+		return printJSON(m.Stdout, list)
+	}
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(m.Stdout, "No listings.")
+		return err
+	}
+	var rows [][]string
+	for _, l := range list {
+		rows = append(rows, []string{l.ID, l.Country, l.State, l.Freshness, l.AssuredDate, short(l.Name, 60)})
+	}
+	return table(m.Stdout, []string{"ID", "COUNTRY", "STATE", "FRESHNESS", "CHECKED", "NAME"}, rows)
+}
+
+func (m *Main) listingShowCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "show ID",
+		Short: "Show one listing with every field",
+		Args:  args(cobra.ExactArgs(1), "one listing's id"),
+	}
+	out := formatFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		node, err := m.node()
+		if err != nil {
+			return err
+		}
+		defer node.Close()
+		doc, err := node.Listing(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		if out.json() {
+			return printJSON(m.Stdout, doc)
+		}
+		return printDocument(m.Stdout, doc)
+	}
+	return cmd
+}
+
+// printDocument shows a document as an indented outline: one field a line, in the
+// order of the document.
+func printDocument(w io.Writer, doc json.RawMessage) error {
+	dec := json.NewDecoder(bytes.NewReader(doc))
+	dec.UseNumber()
+	out := bufio.NewWriter(w)
+	if err := outline(out, dec, 0); err != nil {
+		return fmt.Errorf("the listing cannot be shown: %w", err)
+	}
+	return out.Flush()
+}
+
+func outline(w *bufio.Writer, dec *json.Decoder, depth int) error {
+	token, err := dec.Token()
+	if err != nil {
+		return err
+	}
+	indent := strings.Repeat("  ", depth)
+	switch token {
+	case json.Delim('{'):
+		for dec.More() {
+			key, err := dec.Token()
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(w, "\n%s%s:", indent, plain(fmt.Sprint(key)))
+			if err := outline(w, dec, depth+1); err != nil {
+				return err
+			}
+		}
+		if _, err = dec.Token(); depth == 0 {
+			fmt.Fprintln(w)
+		}
+		return err
+	case json.Delim('['):
+		for dec.More() {
+			fmt.Fprintf(w, "\n%s-", indent)
+			if err := outline(w, dec, depth+1); err != nil {
+				return err
+			}
+		}
+		_, err = dec.Token()
+		return err
+	case nil:
+		fmt.Fprint(w, " none")
+	default:
+		fmt.Fprint(w, " "+plain(fmt.Sprint(token)))
+	}
+	return nil
+}
+
+func (m *Main) listingExportCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "export [ID…]",
+		Short: "Write this country's listings with every field, one JSON document a line",
+		Long: `Write this country's listings with every field, one JSON document a line: all of
+them, or those that are named. The private parts are among them: treat the file
+like the node's own data.`,
+	}
+	cmd.Flags().StringVar(&file, "file", "", "write to this new file instead of standard output")
+	cmd.RunE = func(cmd *cobra.Command, ids []string) error {
+		node, err := m.node()
+		if err != nil {
+			return err
+		}
+		defer node.Close()
+		if file == "" {
+			return node.Export(cmd.Context(), m.Stdout, ids)
+		}
+		f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return fmt.Errorf("the export cannot be written: %w", err)
+		}
+		err = errors.Join(node.Export(cmd.Context(), f, ids), f.Close())
+		if err != nil {
+			_ = os.Remove(file) // half an export is worse than none
+		}
+		return err
+	}
+	return cmd
+}
+
+func (m *Main) listingCheckCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check [ID…]",
+		Short: "Say what is missing until listings are fit to publish",
+		Long: `Say what is missing until listings are fit to publish: all of this country's, or
+those that are named. The exit code is 1 when something is missing.`,
+	}
+	out := formatFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, ids []string) error {
+		node, err := m.node()
+		if err != nil {
+			return err
+		}
+		defer node.Close()
+		checked, err := node.Check(cmd.Context(), ids)
+		if err != nil {
+			return err
+		}
+		bad := 0
+		for _, c := range checked {
+			if len(c.Faults) > 0 {
+				bad++
+			}
+		}
+		if out.json() {
+			if checked == nil {
+				checked = []control.Checked{}
+			}
+			err = printJSON(m.Stdout, checked)
+		} else {
+			err = m.printChecked(checked, bad)
+		}
+		if err == nil && bad > 0 {
+			return exitCode(exitError)
+		}
+		return err
+	}
+	return cmd
+}
+
+func (m *Main) printChecked(checked []control.Checked, bad int) error {
+	for _, c := range checked {
+		if len(c.Faults) == 0 {
+			continue
+		}
+		fmt.Fprintf(m.Stdout, "%s  %s\n", plain(c.ID), short(c.Name, 60))
+		var rows [][]string
+		for _, f := range c.Faults {
+			rows = append(rows, []string{"  " + f.Path, f.Message})
+		}
+		if err := table(m.Stdout, nil, rows); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(m.Stdout, "%s looked at, %d not fit to publish.\n", count(len(checked), "listing", "listings"), bad)
+	return err
+}
+
+type change func(*control.Client, context.Context, []string) ([]control.Summary, error)
+
+func (m *Main) changeCommand(name, short, done string, do change) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   name + " ID…",
+		Short: short,
+		Long:  short + ".\n\nAll of the named listings or, on any fault, none of them.",
+		Args:  args(cobra.MinimumNArgs(1), "the ids of one or more listings"),
+	}
+	out := formatFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, ids []string) error {
+		node, err := m.node()
+		if err != nil {
+			return err
+		}
+		defer node.Close()
+		list, err := do(node, cmd.Context(), ids)
+		if err != nil {
+			return err
+		}
+		if out.json() {
+			return m.printSummaries(list, true)
+		}
+		_, err = fmt.Fprintf(m.Stdout, "%s %s.\n", done, count(len(list), "listing", "listings"))
+		return err
+	}
+	return cmd
+}

@@ -1,0 +1,586 @@
+package consensus_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/2ps-project/waymark/federation/consensus"
+	"github.com/2ps-project/waymark/federation/fedtest"
+	"github.com/2ps-project/waymark/federation/identity"
+	"github.com/2ps-project/waymark/federation/registry"
+	"github.com/2ps-project/waymark/federation/registry/registrytest"
+	"github.com/2ps-project/waymark/federation/transport"
+)
+
+// federation is some countries on a network in memory, in virtual time.
+type federation struct {
+	t       *testing.T
+	net     *fedtest.Network
+	genesis []byte
+	nodes   map[string]*node
+}
+
+// node is one country's part in it. It can be stopped and started.
+type node struct {
+	*registrytest.Member
+	*consensus.Keeper
+	f         *federation
+	chain     *consensus.MemoryChain
+	dir       string
+	bootstrap bool
+	stop      func()
+	state     atomic.Pointer[consensus.Keeper]
+}
+
+// newFederation is Poland alone, with a leader.
+func newFederation(t *testing.T) *federation {
+	f := &federation{t: t, net: fedtest.NewNetwork(20 * time.Millisecond), nodes: map[string]*node{}}
+	pl := f.node("PL")
+	e, _ := pl.Found(t)
+	f.genesis = e.Encode()
+	pl.bootstrap = true
+	pl.start()
+	return f
+}
+
+func (f *federation) node(country string) *node {
+	n := &node{Member: registrytest.New(f.t, country), f: f, chain: new(consensus.MemoryChain), dir: f.t.TempDir()}
+	f.nodes[country] = n
+	return n
+}
+
+// end stops everything; a bubble must be empty at its end.
+func (f *federation) end() {
+	for _, n := range f.nodes {
+		n.halt()
+	}
+	f.net.Close()
+	time.Sleep(time.Minute) // timers of raft and net/http run out
+}
+
+// Peer is the directory: the registry, and all others of the test as contacts
+// while there is none.
+func (n *node) Peer(id identity.NodeID) (transport.Peer, bool) {
+	k := n.state.Load()
+	if k == nil || k.State() == nil {
+		for _, o := range n.f.nodes {
+			if o.Node() == id {
+				return transport.Peer{ID: id, Key: o.Keys.Node.Public(), Endpoints: []string{o.Nodes[0].Endpoints[0].String()}}, true
+			}
+		}
+		return transport.Peer{}, false
+	}
+	m, _, ok := k.State().Node(id)
+	return transport.Peer{ID: id, Key: m.Key, Endpoints: m.Endpoints, Voter: m.VoterOptIn}, ok
+}
+
+func (n *node) start() {
+	n.f.t.Helper()
+	if last, _ := n.chain.Last(); last == 0 {
+		if err := n.chain.Append(1, n.f.genesis); err != nil {
+			n.f.t.Fatal(err)
+		}
+	}
+	addr := n.Nodes[0].Endpoints[0]
+	l, err := n.f.net.Listen(addr.String())
+	if err != nil {
+		n.f.t.Fatal(err)
+	}
+	n.state.Store(nil)
+	tr, err := transport.New(transport.Options{Key: n.Keys.Node, Listener: l, Dial: n.f.net.Dialer(addr.Host), Directory: n})
+	if err != nil {
+		n.f.t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	if testing.Verbose() {
+		log = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("node", n.Country)
+	}
+	n.Keeper, err = consensus.New(consensus.Options{
+		Dir: n.dir, Self: n.Keys.Node, Network: tr, Chain: n.chain, Bootstrap: n.bootstrap, Logger: log,
+	})
+	if err != nil {
+		n.f.t.Fatal(err)
+	}
+	n.state.Store(n.Keeper)
+	tr.ServeHTTP(n.Handler())
+	ctx, cancel := context.WithCancel(context.Background())
+	inner, cut := context.WithCancel(context.Background())
+	var keeper, port sync.WaitGroup
+	port.Go(func() { _ = tr.Run(inner) })
+	keeper.Go(func() {
+		if err := n.Keeper.Run(ctx); err != nil {
+			n.f.t.Errorf("%s: %v", n.Country, err)
+		}
+	})
+	n.stop = func() { // in the order of a node: the port last
+		cancel()
+		keeper.Wait()
+		cut()
+		port.Wait()
+	}
+}
+
+func (n *node) halt() {
+	if n.stop != nil {
+		n.stop()
+		n.stop = nil
+	}
+}
+
+// within waits, in virtual time, until a condition holds.
+func (f *federation) within(limit time.Duration, what string, holds func() bool) time.Duration {
+	f.t.Helper()
+	begin := time.Now()
+	for !holds() {
+		if time.Since(begin) > limit {
+			f.t.Fatalf("not within %v: %s", limit, what)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return time.Since(begin)
+}
+
+// propose proposes at one node and returns the entry.
+func (n *node) propose(command []byte) uint64 {
+	n.f.t.Helper()
+	seq, err := n.Propose(context.Background(), command)
+	if err != nil {
+		n.f.t.Fatalf("%s proposes: %v", n.Country, err)
+	}
+	return seq
+}
+
+// join brings a country in, sponsored by the founder, and starts it.
+func (f *federation) join(country string) *node {
+	f.t.Helper()
+	n, pl := f.node(country), f.nodes["PL"]
+	pl.propose(pl.Invite(f.t, pl.State(), country))
+	_, c := pl.Admit(f.t, pl.State(), n.Member)
+	pl.propose(c)
+	if _, ok := pl.State().MemberByCountry(country); ok {
+		n.start()
+	}
+	return n
+}
+
+func (f *federation) voters(n *node, want int) bool {
+	s := n.Status()
+	return len(s.Voters) == want && s.Quorum
+}
+
+// same reports whether all running nodes have one registry.
+func (f *federation) same() bool {
+	var first *registry.State
+	for _, n := range f.nodes {
+		s := n.State()
+		if n.stop == nil {
+			continue
+		}
+		if first == nil {
+			first = s
+		}
+		if s.Hash() != first.Hash() || !bytes.Equal(s.Encode(), first.Encode()) {
+			return false
+		}
+	}
+	return true
+}
+
+func three(t *testing.T) (*federation, *node, *node, *node) {
+	f := newFederation(t)
+	de, lt := f.join("DE"), f.join("LT")
+	pl := f.nodes["PL"]
+	f.within(time.Minute, "three voters", func() bool { return f.voters(pl, 3) && f.voters(de, 3) && f.voters(lt, 3) })
+	return f, pl, de, lt
+}
+
+func TestTheFounderLeadsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFederation(t)
+		defer f.end()
+		pl := f.nodes["PL"]
+		took := f.within(2*time.Second, "a leader", func() bool { return pl.Status().Leader == pl.Node() })
+		t.Logf("leader after %v", took)
+		if seq := pl.propose(pl.Invite(t, pl.State(), "DE")); seq != 2 {
+			t.Fatalf("the first command is entry %d", seq)
+		}
+		pl.halt() // and again, with what is on disk
+		pl.start()
+		f.within(2*time.Second, "a leader after a restart", func() bool { return pl.Status().Leader == pl.Node() })
+		if seq := pl.propose(pl.Invite(t, pl.State(), "LT")); seq != 3 {
+			t.Fatalf("after a restart the next command is entry %d", seq)
+		}
+	})
+}
+
+func TestTheSecondFollowsWithoutAVote(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFederation(t)
+		defer f.end()
+		pl := f.nodes["PL"]
+		de := f.join("DE")
+		f.within(10*time.Second, "the second has all entries", f.same)
+		time.Sleep(2 * time.Minute)
+		if !f.voters(pl, 1) {
+			t.Fatalf("with two members there are %d voters", len(pl.Status().Voters))
+		}
+		// It proposes through the leader, and sees what it did.
+		seq := de.propose(de.Invite(t, de.State(), "LT"))
+		if de.State().Seq() != seq || pl.State().Seq() != seq {
+			t.Fatalf("entry %d; the proposer is at %d, the leader at %d", seq, de.State().Seq(), pl.State().Seq())
+		}
+		if s := de.Status(); s.Leader != pl.Node() || !s.Quorum || s.Voting {
+			t.Fatalf("the follower's view: %+v", s)
+		}
+	})
+}
+
+func TestThreeVote(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, pl, de, lt := three(t)
+		defer f.end()
+		for _, n := range []*node{lt, de, pl} {
+			id := registry.NewID()
+			_, c := n.Sign(t, n.State(), registry.KindInvite, registry.Invite{ID: id, Country: "FI", SecretHash: [32]byte{1}, Expires: n.State().Time() + 3600})
+			seq := n.propose(c)
+			if again := n.propose(c); again != seq {
+				t.Fatalf("the same command again is entry %d, was %d", again, seq)
+			}
+		}
+		f.within(10*time.Second, "all alike", f.same)
+	})
+}
+
+func TestTheLeaderStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, pl, de, lt := three(t)
+		defer f.end()
+		pl.halt()
+		took := f.within(30*time.Second, "another leader", func() bool {
+			return de.Status().Quorum && de.Status().Leader != pl.Node() && lt.Status().Leader == de.Status().Leader
+		})
+		t.Logf("handed over: another leader after %v", took)
+		de.propose(de.Invite(t, de.State(), "FI"))
+		pl.start()
+		f.within(30*time.Second, "the old leader has caught up", f.same)
+		pl.propose(pl.Invite(t, pl.State(), "SE"))
+	})
+}
+
+func TestTheLeaderIsCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, pl, de, lt := three(t)
+		defer f.end()
+		host := func(n *node) string { return n.Nodes[0].Endpoints[0].Host }
+		f.net.Partition([]string{host(pl)}, []string{host(de), host(lt)})
+		_, err := pl.Propose(context.Background(), pl.Invite(t, pl.State(), "FI"))
+		if !errors.Is(err, consensus.ErrNoQuorum) && !errors.Is(err, consensus.ErrOutcomeUnknown) {
+			t.Fatalf("a leader that is cut off: %v", err)
+		}
+		took := f.within(time.Minute, "another leader", func() bool {
+			return de.Status().Quorum && de.Status().Leader != pl.Node()
+		})
+		t.Logf("cut: another leader %v after the cut-off one gave up", took)
+		if s := pl.Status(); s.Quorum {
+			t.Fatalf("who is cut off still claims a quorum: %+v", s)
+		}
+		lt.propose(lt.Invite(t, lt.State(), "SE"))
+		f.net.HealAll()
+		f.within(time.Minute, "all alike after the cut", f.same)
+	})
+}
+
+func TestAMajorityIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, pl, de, lt := three(t)
+		defer f.end()
+		f.within(10*time.Second, "all alike", f.same)
+		de.halt()
+		lt.halt()
+		before := pl.State().Seq()
+		_, err := pl.Propose(context.Background(), pl.Invite(t, pl.State(), "FI"))
+		if !errors.Is(err, consensus.ErrNoQuorum) && !errors.Is(err, consensus.ErrOutcomeUnknown) {
+			t.Fatalf("without a majority: %v", err)
+		}
+		if pl.State().Seq() != before {
+			t.Fatal("one of three voters changed the registry")
+		}
+		f.within(time.Minute, "it says so", func() bool { return !pl.Status().Quorum })
+		de.start()
+		f.within(time.Minute, "a leader of two", func() bool { return pl.Status().Quorum })
+		// What was under way when the majority went may count or not, once.
+		pl.propose(pl.Invite(t, pl.State(), "SE"))
+		lt.start()
+		f.within(time.Minute, "all alike", f.same)
+	})
+}
+
+func TestAFourthFollowsAndFiveVote(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, pl, de, lt := three(t)
+		defer f.end()
+		admit := func(country string) *node {
+			n := f.join(country) // proposed; the others must approve
+			p := pl.State().Proposals()[0]
+			for _, by := range []*node{de, lt} {
+				if _, ok := pl.State().MemberByCountry(country); ok {
+					break
+				}
+				_, c := by.Sign(t, by.State(), registry.KindApprove, registry.Approve{Proposal: p.ID, Hash: p.Hash})
+				by.propose(c)
+			}
+			f.within(10*time.Second, "admitted", func() bool { _, ok := pl.State().MemberByCountry(country); return ok })
+			n.start()
+			return n
+		}
+		fi := admit("FI")
+		f.within(10*time.Second, "the fourth follows", f.same)
+		time.Sleep(time.Minute)
+		if !f.voters(pl, 3) {
+			t.Fatalf("with four members there are %d voters", len(pl.Status().Voters))
+		}
+		// A follower learns of what is new at once when it is told, else at
+		// its next poll.
+		de.propose(de.Invite(t, de.State(), "SE"))
+		fi.Poke()
+		f.within(2*time.Second, "the follower was told", f.same)
+		de.propose(de.Invite(t, de.State(), "NO"))
+		took := f.within(6*time.Minute, "the follower asked by itself", f.same)
+		t.Logf("without a hint after %v", took)
+		fr := admit("FR")
+		f.within(time.Minute, "five voters", func() bool { return f.voters(pl, 5) && f.voters(fr, 5) })
+		f.within(10*time.Second, "all alike", f.same)
+	})
+}
+
+func TestAVoterLosesItsLog(t *testing.T) {
+	for name, harm := range map[string]func(t *testing.T, dir string){
+		"everything": func(t *testing.T, dir string) {
+			if err := os.RemoveAll(filepath.Join(dir, "raft")); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"an old copy of the log": func(t *testing.T, dir string) {
+			if err := os.Rename(filepath.Join(dir, "old.db"), filepath.Join(dir, "raft", "raft.db")); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"a log of noise": func(t *testing.T, dir string) {
+			if err := os.WriteFile(filepath.Join(dir, "raft", "raft.db"), bytes.Repeat([]byte("noise"), 20000), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, pl, de, lt := three(t)
+				defer f.end()
+				lt.halt()
+				copyFile(t, filepath.Join(lt.dir, "raft", "raft.db"), filepath.Join(lt.dir, "old.db"))
+				lt.start()
+				f.within(30*time.Second, "back", func() bool { return f.voters(lt, 3) })
+				de.propose(de.Invite(t, de.State(), "FI"))
+				f.within(10*time.Second, "all alike", f.same)
+				was, err := os.ReadFile(filepath.Join(lt.dir, "raft", "server-id"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				lt.halt()
+				harm(t, lt.dir)
+				lt.start()
+				f.within(3*time.Minute, "a voter again, under a new name", func() bool {
+					now, _ := os.ReadFile(filepath.Join(lt.dir, "raft", "server-id"))
+					return f.voters(lt, 3) && lt.Status().Voting && !bytes.Equal(was, now)
+				})
+				lt.propose(lt.Invite(t, lt.State(), "SE"))
+				f.within(10*time.Second, "all alike", f.same)
+				_ = pl
+			})
+		})
+	}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	b, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRefusalsTravel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFederation(t)
+		defer f.end()
+		pl, de := f.nodes["PL"], f.join("DE")
+		f.within(10*time.Second, "all alike", f.same)
+		stranger := registrytest.New(t, "XX")
+		for name, c := range map[string]struct {
+			command []byte
+			want    error
+		}{
+			"by a stranger":       {stranger.Invite(t, de.State(), "FI"), registry.ErrUnauthorised},
+			"for a member":        {de.Invite(t, de.State(), "PL"), registry.ErrCountryTaken},
+			"noise":               {[]byte("noise"), registry.ErrMalformed},
+			"by nobody invited":   {second(de.Admit(t, de.State(), stranger)), registry.ErrNoInvitation},
+			"for another network": {second(pl.Sign(t, otherState(t), registry.KindInvite, registry.Invite{})), registry.ErrForeign},
+		} {
+			if _, err := de.Propose(context.Background(), c.command); !errors.Is(err, c.want) {
+				t.Errorf("%s: %v, want %v", name, err, c.want)
+			}
+		}
+		if pl.State().Seq() != 3 {
+			t.Errorf("refused commands made entries: %d", pl.State().Seq())
+		}
+	})
+}
+
+func second(_ registry.ID, b []byte) []byte { return b }
+
+func otherState(t *testing.T) *registry.State {
+	_, s := registrytest.New(t, "PL").Found(t)
+	return s
+}
+
+// TestAFalsePeer has a follower ask a member that lies about the registry.
+func TestAFalsePeer(t *testing.T) {
+	forge := map[string]struct {
+		lie  func(t *testing.T, de *registrytest.Member, s *registry.State) registry.Entry
+		stop error // nil: not taken, and that is all
+	}{
+		"an unsigned command": {func(t *testing.T, de *registrytest.Member, s *registry.State) registry.Entry {
+			_, e, _ := registry.ParseCommand(de.Invite(t, s, "FI"))
+			e.Signatures = nil
+			return registry.Entry{Time: s.Time(), Command: e.Encode()}
+		}, nil},
+		"a stranger's command": {func(t *testing.T, de *registrytest.Member, s *registry.State) registry.Entry {
+			return registry.Entry{Time: s.Time(), Command: registrytest.New(t, "XX").Invite(t, s, "FI")}
+		}, nil},
+		"a true command moved in time": {func(t *testing.T, de *registrytest.Member, s *registry.State) registry.Entry {
+			return registry.Entry{Time: s.Time() - 100, Command: de.Invite(t, s, "FI")}
+		}, nil},
+	}
+	for name, c := range forge {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFederation(t)
+				defer f.end()
+				pl, de := f.nodes["PL"], f.join("DE")
+				f.within(10*time.Second, "all alike", f.same)
+				pl.halt()
+				// Poland's node now serves a longer chain, of its own making.
+				s := pl.State()
+				lie := c.lie(t, de.Member, s)
+				if err := pl.chain.Append(s.Seq()+1, lie.Encode()); err != nil {
+					t.Fatal(err)
+				}
+				l, err := f.net.Listen(pl.Nodes[0].Endpoints[0].String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				tr, err := transport.New(transport.Options{Key: pl.Keys.Node, Listener: l, Directory: pl})
+				if err != nil {
+					t.Fatal(err)
+				}
+				tr.ServeHTTP(pl.Handler())
+				ctx, cancel := context.WithCancel(context.Background())
+				var port sync.WaitGroup
+				port.Go(func() { _ = tr.Run(ctx) })
+				for range 5 {
+					de.Poke()
+					time.Sleep(10 * time.Second)
+				}
+				if de.State().Seq() != s.Seq() || de.State().Hash() != s.Hash() {
+					t.Errorf("the follower took it: entry %d", de.State().Seq())
+				}
+				if err := de.Status().Problem; !errors.Is(err, c.stop) {
+					t.Errorf("problem %v, want %v", err, c.stop)
+				}
+				cancel()
+				port.Wait()
+			})
+		})
+	}
+}
+
+func TestTwoRegistriesAreNoticed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFederation(t)
+		defer f.end()
+		pl, de := f.nodes["PL"], f.join("DE")
+		f.within(10*time.Second, "all alike", f.same)
+		de.halt()
+		// Germany's copy gets an entry that is properly signed and that the
+		// voters never ordered.
+		s := de.State()
+		e := registry.Entry{Time: s.Time(), Command: de.Invite(t, s, "FI")}
+		if err := de.chain.Append(s.Seq()+1, e.Encode()); err != nil {
+			t.Fatal(err)
+		}
+		pl.propose(pl.Invite(t, pl.State(), "LT"))
+		de.start()
+		f.within(time.Minute, "the split is reported", func() bool { return errors.Is(de.Status().Problem, consensus.ErrSplit) })
+		before := de.State().Seq()
+		pl.propose(pl.Invite(t, pl.State(), "SE"))
+		de.Poke()
+		time.Sleep(time.Minute)
+		if de.State().Seq() != before {
+			t.Fatal("it went on following")
+		}
+	})
+}
+
+func TestAStrangerIsNotServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFederation(t)
+		defer f.end()
+		pl := f.nodes["PL"]
+		f.within(2*time.Second, "a leader", func() bool { return pl.Status().Quorum })
+		xx := f.node("XX")
+		xx.start() // knows where Poland is; Poland does not know it
+		if _, err := xx.Propose(context.Background(), xx.Invite(t, xx.State(), "FI")); !errors.Is(err, consensus.ErrNoQuorum) {
+			t.Fatalf("a stranger proposes: %v", err)
+		}
+		if pl.State().Seq() != 1 {
+			t.Fatalf("entry %d", pl.State().Seq())
+		}
+	})
+}
+
+func TestNewChecksTheChain(t *testing.T) {
+	pl := registrytest.New(t, "PL")
+	e, s := pl.Found(t)
+	chain := new(consensus.MemoryChain)
+	if err := errors.Join(chain.Append(1, e.Encode()), chain.Append(2, []byte("noise"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := consensus.New(consensus.Options{Self: pl.Keys.Node, Chain: chain}); !errors.Is(err, registry.ErrMalformed) {
+		t.Fatalf("a damaged chain: %v", err)
+	}
+	chain = new(consensus.MemoryChain)
+	if err := chain.Append(1, e.Encode()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := consensus.New(consensus.Options{Self: pl.Keys.Node, Chain: chain, Federation: identity.FederationID{1}}); !errors.Is(err, registry.ErrForeign) {
+		t.Fatalf("another federation's chain: %v", err)
+	}
+	k, err := consensus.New(consensus.Options{Self: pl.Keys.Node, Chain: chain, Federation: s.Federation()})
+	if err != nil || k.State().Hash() != s.Hash() {
+		t.Fatalf("a good chain: %v", err)
+	}
+	if got := k.Status(); !got.Leader.IsZero() || got.Quorum || slices.Contains(got.Voters, pl.Node()) {
+		t.Fatalf("before it runs: %+v", got)
+	}
+}

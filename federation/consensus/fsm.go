@@ -1,0 +1,177 @@
+package consensus
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/2ps-project/waymark/federation/identity"
+	"github.com/2ps-project/waymark/federation/registry"
+)
+
+// errDamaged: the raft log here is not what was written; it must be set aside.
+var errDamaged = errors.New("the raft log is damaged")
+
+// errSuperseded: the entry was ordered for a place that another one has.
+var errSuperseded = errors.New("ordered for a place that is taken")
+
+// ordered is what the voters agree on: that this entry comes at this place,
+// after a registry of this hash.
+type ordered struct {
+	Seq    uint64        `cbor:"1,keyasint"`
+	Before identity.Hash `cbor:"2,keyasint"`
+	Entry  []byte        `cbor:"3,keyasint"`
+}
+
+// fsm applies what raft has committed. It knows nothing that the ledger does
+// not: raft may replay its whole log into it.
+type fsm struct {
+	k    *Keeper
+	ctx  context.Context // ends when raft is to stop
+	halt func(error)     // asks for raft to be stopped
+	dead bool            // owned by raft's one applying goroutine
+}
+
+// result is what Apply answers to the leader that proposed.
+type result struct {
+	seq uint64
+	err error
+}
+
+// Apply implements [raft.FSM].
+func (f *fsm) Apply(l *raft.Log) any {
+	if f.dead {
+		return result{err: errDamaged}
+	}
+	if sum := sha256.Sum256(l.Data); string(sum[:]) != string(l.Extensions) {
+		return f.die(fmt.Errorf("%w: entry %d does not match its checksum", errDamaged, l.Index))
+	}
+	var o ordered
+	if err := identity.Unmarshal(l.Data, &o); err != nil {
+		return result{err: fmt.Errorf("%w: %v", registry.ErrMalformed, err)}
+	}
+	for {
+		changed := f.k.ledger.wait()
+		err := f.k.ledger.append(o.Seq, &o.Before, o.Entry)
+		switch {
+		case errors.Is(err, errGap):
+			// The raft log begins after what this node has of the registry.
+			f.k.gap.Store(true)
+			f.k.Poke()
+			select {
+			case <-changed:
+				continue
+			case <-f.ctx.Done():
+				return f.die(f.ctx.Err())
+			}
+		case errors.Is(err, ErrStorage), errors.Is(err, registry.ErrUnknownKind):
+			f.k.stop(err)
+			return f.die(err)
+		case errors.Is(err, ErrSplit):
+			// Ordered for another place than the registry is at: by a leader
+			// that was no longer one, or a false one. Every voter refuses it
+			// alike. Whether this node is the one that is wrong, others tell.
+			f.k.Poke()
+			err = fmt.Errorf("%w: %w", errSuperseded, err)
+		}
+		f.k.gap.Store(false)
+		return result{o.Seq, err}
+	}
+}
+
+func (f *fsm) die(err error) result {
+	f.dead = true
+	f.halt(err)
+	return result{err: err}
+}
+
+// Snapshot implements [raft.FSM]. A snapshot is the registry's whole chain of
+// entries: whoever restores it verifies every one of them.
+func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
+	last, err := f.k.Chain.Last()
+	return snapshot{f.k.Chain, last}, err
+}
+
+type snapshot struct {
+	chain Chain
+	last  uint64
+}
+
+// Persist implements [raft.FSMSnapshot].
+func (s snapshot) Persist(sink raft.SnapshotSink) error {
+	w := bufio.NewWriter(sink)
+	err := s.write(w)
+	if err == nil {
+		err = w.Flush()
+	}
+	if err != nil {
+		_ = sink.Cancel()
+		return fmt.Errorf("write a snapshot of the registry: %w", err)
+	}
+	return sink.Close()
+}
+
+func (s snapshot) write(w *bufio.Writer) error {
+	for seq := uint64(1); seq <= s.last; {
+		entries, err := s.chain.Entries(seq, 512)
+		if err != nil {
+			return err
+		}
+		if len(entries) == 0 {
+			return fmt.Errorf("entry %d of %d is missing", seq, s.last)
+		}
+		for _, b := range entries[:min(uint64(len(entries)), s.last-seq+1)] {
+			if _, err := w.Write(binary.AppendUvarint(nil, uint64(len(b)))); err != nil {
+				return err
+			}
+			if _, err := w.Write(b); err != nil {
+				return err
+			}
+			seq++
+		}
+	}
+	return nil
+}
+
+// Release implements [raft.FSMSnapshot].
+func (s snapshot) Release() {}
+
+// Restore implements [raft.FSM].
+func (f *fsm) Restore(from io.ReadCloser) error {
+	defer from.Close()
+	if err := f.k.ledger.restore(from); err != nil {
+		return fmt.Errorf("restore the registry: %w", err)
+	}
+	return nil
+}
+
+// restore takes the entries of a snapshot. Those that are here already are
+// compared with it.
+func (l *ledger) restore(from io.Reader) error {
+	r := bufio.NewReader(from)
+	for seq := uint64(1); ; seq++ {
+		n, err := binary.ReadUvarint(r)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("entry %d: %w", seq, err)
+		}
+		if n > registry.MaxEntry {
+			return fmt.Errorf("%w: entry %d has %d bytes", registry.ErrMalformed, seq, n)
+		}
+		b := make([]byte, n)
+		if _, err := io.ReadFull(r, b); err != nil {
+			return fmt.Errorf("entry %d: %w", seq, err)
+		}
+		if err := l.append(seq, nil, b); err != nil {
+			return fmt.Errorf("entry %d: %w", seq, err)
+		}
+	}
+}

@@ -1,0 +1,319 @@
+package consensus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+
+	"github.com/2ps-project/waymark/federation/identity"
+)
+
+// Raft's times. The voters may be hotel lines and virtual machines on three
+// continents; entries are rare and made by people. So an election may take ten
+// seconds, and an idle pair of voters exchanges two messages a second.
+const (
+	heartbeatTimeout = 5 * time.Second
+	electionTimeout  = 5 * time.Second
+	leaseTimeout     = 2500 * time.Millisecond
+	commitTimeout    = 500 * time.Millisecond
+	rpcTimeout       = 10 * time.Second
+	changeTimeout    = 10 * time.Second // for one change of the voters
+)
+
+// voter is raft running on this node.
+type voter struct {
+	k       *Keeper
+	id      raft.ServerID
+	raft    *raft.Raft
+	log     *logStore
+	notify  chan bool
+	damaged chan error
+
+	// Owned by serve's goroutine.
+	stable    map[raft.ServerID]time.Time // since when a candidate has kept up
+	evenSince time.Time                   // since when the number of voters is even; zero while odd
+	looked    time.Time                   // when the candidates were last asked
+}
+
+// runVoter takes part in raft until ctx ends or raft has to stop here.
+// With aside, the log that is there is moved away first.
+func (k *Keeper) runVoter(ctx context.Context, aside bool) error {
+	dir := k.raftDir()
+	if aside {
+		if err := setAside(dir); err != nil {
+			return fmt.Errorf("set the damaged raft log aside: %w", err)
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	v := &voter{k: k, notify: make(chan bool, 8), stable: map[raft.ServerID]time.Time{}, damaged: make(chan error, 1)}
+	layer := &streams{k: k, done: make(chan struct{})}
+	transport := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream: layer, MaxPool: 3, Timeout: rpcTimeout, Logger: k.raftLogger(),
+	})
+	defer transport.Close()
+	if err := v.open(ctx, dir, transport, aside); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	k.voter = v
+	k.mu.Unlock()
+
+	err := v.serve(ctx)
+
+	k.mu.Lock()
+	k.voter, k.leading = nil, false
+	k.mu.Unlock()
+	if err == nil {
+		v.handOver()
+	}
+	cancel() // wakes an entry that waits for others
+	down := v.raft.Shutdown()
+	return errors.Join(err, down.Error(), v.log.Close())
+}
+
+// open makes raft from what is on disk.
+func (v *voter) open(ctx context.Context, dir string, transport *raft.NetworkTransport, damaged bool) (err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil { // raft's snapshot files inherit only this
+		return fmt.Errorf("make the raft directory: %w", err)
+	}
+	if v.log, err = openLog(dir); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = v.log.Close()
+		}
+	}()
+	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, 2, v.k.raftLogger())
+	if err != nil {
+		return fmt.Errorf("open the raft snapshots: %w", err)
+	}
+	kept, err := snapshots.List()
+	if err != nil {
+		return fmt.Errorf("open the raft snapshots: %w", err)
+	}
+	newest := uint64(0)
+	for _, s := range kept {
+		newest = max(newest, s.Index)
+	}
+	if err := v.log.check(newest); err != nil {
+		return err
+	}
+	used, err := raft.HasExistingState(v.log, v.log, snapshots)
+	if err != nil {
+		return fmt.Errorf("%w: %v", errDamaged, err)
+	}
+	if v.id, err = serverID(dir, v.k.id, !used); err != nil {
+		return err
+	}
+	config := v.config()
+	if !used && !damaged && v.k.Bootstrap {
+		if last, err := v.k.Chain.Last(); err != nil || last != 1 {
+			v.k.Logger.Warn("the raft log is empty and the registry is not: this node waits to be taken in by the other voters")
+		} else if err := raft.BootstrapCluster(config, v.log, v.log, snapshots, transport, raft.Configuration{
+			Servers: []raft.Server{{Suffrage: raft.Voter, ID: v.id, Address: address(v.k.id)}},
+		}); err != nil {
+			return fmt.Errorf("found the quorum: %w", err)
+		}
+	}
+	halt := func(err error) {
+		select {
+		case v.damaged <- err:
+		default:
+		}
+	}
+	v.raft, err = raft.NewRaft(config, &fsm{k: v.k, ctx: ctx, halt: halt}, v.log, v.log, snapshots, transport)
+	if err != nil {
+		return fmt.Errorf("start raft: %w", err)
+	}
+	v.hurry(config)
+	return nil
+}
+
+func (v *voter) config() *raft.Config {
+	c := raft.DefaultConfig()
+	c.LocalID = v.id
+	// A millisecond more than wanted: see hurry.
+	c.HeartbeatTimeout = heartbeatTimeout + time.Millisecond
+	c.ElectionTimeout = electionTimeout + time.Millisecond
+	c.LeaderLeaseTimeout = leaseTimeout
+	c.CommitTimeout = commitTimeout
+	c.SnapshotThreshold = 1024
+	c.SnapshotInterval = 10 * time.Minute
+	c.TrailingLogs = 4096
+	c.ShutdownOnRemove = false
+	c.NoLegacyTelemetry = true
+	c.NotifyCh = v.notify
+	c.Logger = v.k.raftLogger()
+	return c
+}
+
+// hurry lets a lone voter elect itself at once. It would otherwise wait a
+// heartbeat timeout for a leader that cannot exist; raft looks again at once
+// when that timeout is lowered, if only by a millisecond.
+func (v *voter) hurry(c *raft.Config) {
+	voters, _ := v.voters()
+	if len(voters) != 1 || !v.isVoter() {
+		return
+	}
+	r := v.raft.ReloadableConfig()
+	r.HeartbeatTimeout, r.ElectionTimeout = heartbeatTimeout, electionTimeout
+	if err := v.raft.ReloadConfig(r); err != nil {
+		v.k.Logger.Warn("the election will take some seconds", "error", err)
+	}
+}
+
+// serve follows leadership until ctx ends (nil) or raft must stop here.
+func (v *voter) serve(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-v.damaged:
+			return err
+		case lead := <-v.notify:
+			if !lead {
+				v.k.setLeading(false)
+				clear(v.stable)
+			}
+		case <-tick.C:
+		}
+		if v.raft.State() != raft.Leader {
+			continue
+		}
+		if !v.k.isLeading() {
+			// Everything that earlier leaders had committed comes first.
+			if err := v.raft.Barrier(changeTimeout).Error(); err != nil {
+				continue
+			}
+			v.k.setLeading(true)
+		}
+		v.lead(ctx)
+	}
+}
+
+func (k *Keeper) setLeading(yes bool) {
+	k.mu.Lock()
+	k.leading = yes
+	k.mu.Unlock()
+}
+
+func (k *Keeper) isLeading() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.leading
+}
+
+// handOver gives leadership to another voter before this one goes.
+func (v *voter) handOver() {
+	if voters, _ := v.voters(); v.raft.State() != raft.Leader || len(voters) < 2 {
+		return
+	}
+	if err := v.raft.LeadershipTransfer().Error(); err != nil {
+		v.k.Logger.Warn("leadership was not handed over; the others elect a leader within seconds", "error", err)
+	}
+}
+
+// voters are the nodes with a vote, sorted; in tells whether this node is one
+// of raft's servers, with a vote or without.
+func (v *voter) voters() (ids []identity.NodeID, in bool) {
+	for _, s := range v.servers() {
+		if s.Suffrage == raft.Voter {
+			if id, err := identity.ParseNodeID(string(s.Address)); err == nil {
+				ids = append(ids, id)
+			}
+		}
+		in = in || s.ID == v.id
+	}
+	slices.SortFunc(ids, func(a, b identity.NodeID) int { return slices.Compare(a[:], b[:]) })
+	return ids, in
+}
+
+func (v *voter) servers() []raft.Server {
+	f := v.raft.GetConfiguration()
+	if f.Error() != nil {
+		return nil
+	}
+	return f.Configuration().Servers
+}
+
+func (v *voter) isVoter() bool {
+	return slices.ContainsFunc(v.servers(), func(s raft.Server) bool { return s.ID == v.id && s.Suffrage == raft.Voter })
+}
+
+// leader is the leader that raft knows, or zero.
+func (v *voter) leader() identity.NodeID {
+	addr, _ := v.raft.LeaderWithID()
+	id, err := identity.ParseNodeID(string(addr))
+	if err != nil {
+		return identity.NodeID{}
+	}
+	return id
+}
+
+// streams is raft's network: the addresses are node ids, and the connections
+// come through the federation port.
+type streams struct {
+	k    *Keeper
+	done chan struct{}
+}
+
+// Accept implements [raft.StreamLayer].
+func (s *streams) Accept() (net.Conn, error) {
+	select {
+	case c := <-s.k.conns:
+		return c, nil
+	case <-s.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements [raft.StreamLayer]. The federation port stays open.
+func (s *streams) Close() error {
+	close(s.done)
+	return nil
+}
+
+// Addr implements [raft.StreamLayer].
+func (s *streams) Addr() net.Addr { return nodeAddr(s.k.id) }
+
+// Dial implements [raft.StreamLayer].
+func (s *streams) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	id, err := identity.ParseNodeID(string(addr))
+	if err != nil {
+		return nil, fmt.Errorf("reach voter: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	return s.k.Network.DialPeer(ctx, id, Protocol)
+}
+
+type nodeAddr identity.NodeID
+
+func (nodeAddr) Network() string  { return "waymark" }
+func (a nodeAddr) String() string { return identity.NodeID(a).String() }
+
+// raftLogger passes raft's messages on, all as debug: what an operator needs to
+// know, this package says in its own words.
+func (k *Keeper) raftLogger() hclog.Logger {
+	return hclog.New(&hclog.LoggerOptions{Name: "raft", Level: hclog.Info, Output: lines{k.Logger}, DisableTime: true})
+}
+
+type lines struct{ to *slog.Logger }
+
+func (l lines) Write(b []byte) (int, error) {
+	l.to.Debug(strings.TrimSpace(string(b)))
+	return len(b), nil
+}

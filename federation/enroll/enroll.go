@@ -1,0 +1,166 @@
+// Package enroll turns invitations into members: an invitation lets one country
+// knock, both sides compare three numbers, and those who are members decide.
+//
+// An invitation gives no right to anything but to ask. What admits is a command
+// in the registry, signed by those whose consent it needs. DESIGN.md has the
+// protocol.
+package enroll
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/2ps-project/waymark/federation/consensus"
+	"github.com/2ps-project/waymark/federation/identity"
+	"github.com/2ps-project/waymark/federation/registry"
+)
+
+// Protocol is the ALPN name under which a node that nobody knows may knock.
+const Protocol = "waymark-join/1"
+
+// Version of invitations and of the knock.
+const Version = 1
+
+// Code names a reason for which a join stops. Codes are stable; scripts may
+// rely on them.
+type Code string
+
+// The reasons.
+const (
+	Typo         Code = "typo"
+	NoInvitation Code = "no_invitation"
+	Unknown      Code = "unknown_invitation"
+	Expired      Code = "expired"
+	Used         Code = "used"
+	Cancelled    Code = "cancelled"
+	Foreign      Code = "foreign"
+	WrongCountry Code = "wrong_country"
+	WrongSecret  Code = "wrong_secret"
+	CountryTaken Code = "country_taken"
+	KeyTaken     Code = "key_taken"
+	Clock        Code = "clock"
+	Unreachable  Code = "unreachable"
+	NotSponsor   Code = "not_sponsor"
+	TooOld       Code = "version"
+	TooMany      Code = "too_many"
+	Malformed    Code = "malformed"
+	Numbers      Code = "numbers"
+	NotReady     Code = "not_ready"
+)
+
+// Refusal is a join that stopped: what happened and why, and what to do next,
+// in words for the person who joins. Refusals of one code are the same error:
+// errors.Is(err, &Refusal{Code: Expired}).
+type Refusal struct {
+	Code Code   `cbor:"1,keyasint"`
+	Text string `cbor:"2,keyasint"`
+	Next string `cbor:"3,keyasint"`
+}
+
+// Error is both sentences.
+func (r *Refusal) Error() string { return r.Text + " " + r.Next }
+
+// Is compares codes.
+func (r *Refusal) Is(target error) bool {
+	o, ok := target.(*Refusal)
+	return ok && o.Code == r.Code
+}
+
+// sentences are what is said for each code. A %s in the first takes the detail.
+var sentences = map[Code][2]string{
+	Typo:         {"The code cannot be read: %s.", "Compare that group with the sheet and give the code again."},
+	NoInvitation: {"This is no invitation: %s.", "Give the invitation file, or the code in groups of five, as it was sent to you."},
+	Unknown:      {"The other side knows no such invitation.", "Ask the country that invited you whether it is the newest one, or for a new one."},
+	Expired:      {"The invitation expired on %s.", "Ask the country that invited you for a new one; that takes a minute."},
+	Used:         {"The invitation has already been used: each works once.", "If it was not you who used it, telephone the country that invited you now. Else ask for a new one."},
+	Cancelled:    {"The country that gave the invitation out has cancelled it.", "Telephone it, and ask for a new one."},
+	Foreign:      {"The invitation is for another federation: %s.", "Check that you have the right invitation, and that a demonstration and a real federation are not mixed up."},
+	WrongCountry: {"The invitation is for another country: %s.", "Use the invitation for your country, or set up this node for the country that was invited."},
+	WrongSecret:  {"The secret in the invitation is not right.", "Give the invitation again exactly as it was sent to you; if that does not help, ask for a new one."},
+	CountryTaken: {"The country is already a member: %s.", "If you run a further node for it, ask its administrator to add the node; nobody needs to be invited."},
+	KeyTaken:     {"A key of this node belongs to another member already.", "Set up this node anew with waymark init in an empty directory: keys are never copied between nodes."},
+	Clock:        {"The clocks differ too much: %s.", "Set the clock of this machine, best by switching on network time, and try again."},
+	Unreachable:  {"None of the nodes that the invitation names could be reached: %s.", "Check this machine's connection and whether its firewall lets it call out to these addresses; then try again."},
+	NotSponsor:   {"That node is not of the country that invited you: %s.", "Ask that country which of its nodes is running, or for a new invitation."},
+	TooOld:       {"The two sides run versions of waymark that do not understand each other: %s.", "Install the newer version on the side that is older, and try again."},
+	TooMany:      {"There were too many attempts with this invitation.", "Wait an hour and try again. If it was not you, telephone the country that invited you."},
+	Malformed:    {"The other side could not make sense of what was sent: %s.", "Check that both sides run the same version of waymark, and try again."},
+	Numbers:      {"The numbers are not the same: somebody may stand between the two nodes.", "Stop here, cancel the invitation, and start again over another connection."},
+	NotReady:     {"The other side cannot decide at present: %s.", "Nothing is lost. Try again in a few minutes."},
+}
+
+// Refuse makes a refusal; the detail completes its first sentence where that
+// has room for one.
+func Refuse(code Code, detail string) *Refusal {
+	s, ok := sentences[code]
+	if !ok {
+		return &Refusal{code, "The other side refused: " + detail + ".", "Ask the country that invited you."}
+	}
+	text := s[0]
+	if hasVerb(text) {
+		text = fmt.Sprintf(text, detail)
+	}
+	return &Refusal{code, text, s[1]}
+}
+
+func hasVerb(s string) bool {
+	for i := 0; i+1 < len(s); i++ {
+		if s[i] == '%' && s[i+1] == 's' {
+			return true
+		}
+	}
+	return false
+}
+
+// explain turns what the registry says into a refusal, or nil when it is not
+// the registry's judgement.
+func explain(err error, country string) *Refusal {
+	for _, c := range []struct {
+		err  error
+		code Code
+	}{
+		{registry.ErrNoInvitation, Unknown},
+		{registry.ErrInvitationExpired, Expired},
+		{registry.ErrInvitationUsed, Used},
+		{registry.ErrInvitationCancelled, Cancelled},
+		{registry.ErrForeign, Foreign},
+		{registry.ErrWrongCountry, WrongCountry},
+		{registry.ErrWrongSecret, WrongSecret},
+		{registry.ErrCountryTaken, CountryTaken},
+		{registry.ErrConflict, KeyTaken},
+		{registry.ErrUnknownKind, TooOld},
+		{consensus.ErrNoQuorum, NotReady},
+		{consensus.ErrOutcomeUnknown, NotReady},
+		{registry.ErrMalformed, Malformed},
+		{registry.ErrUnauthorised, Malformed},
+	} {
+		if errors.Is(err, c.err) {
+			detail := country
+			switch c.code {
+			case NotReady, TooOld, Malformed, Foreign, WrongCountry:
+				detail = c.err.Error()
+			case Expired:
+				detail = "the date it names"
+			}
+			return Refuse(c.code, detail)
+		}
+	}
+	return nil
+}
+
+// NewCandidate describes a member with one node, which publishes.
+func NewCandidate(country, operator, operatorType string, origin identity.OriginID, keys registry.Keys, seal *identity.SealKey, endpoints []string, voter bool) (registry.Candidate, error) {
+	c := registry.Candidate{
+		Country: country, Operator: operator, OperatorType: operatorType, Origin: origin,
+		Admin: keys.Admin.Public(), Publish: keys.Publish.Public(), Seal: seal.Public(),
+		Nodes: []registry.Machine{{Key: keys.Node.Public(), Publisher: true, Voter: voter}},
+	}
+	for _, s := range endpoints {
+		e, err := registry.ParseEndpoint(s)
+		if err != nil {
+			return registry.Candidate{}, err
+		}
+		c.Nodes[0].Endpoints = append(c.Nodes[0].Endpoints, e)
+	}
+	return c, c.Check()
+}

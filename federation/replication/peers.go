@@ -1,0 +1,210 @@
+package replication
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/2ps-project/waymark/federation/feed"
+	"github.com/2ps-project/waymark/federation/identity"
+)
+
+// startProbes compares with peers that are new, or were out of reach when last
+// asked, and forgets those that left the registry.
+func (r *Replicator) startProbes(ctx context.Context, wg *sync.WaitGroup) {
+	now := r.o.Now()
+	known := r.o.Peers()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id := range r.peers {
+		if !slices.Contains(known, id) {
+			delete(r.peers, id)
+			delete(r.agreed, id)
+		}
+	}
+	for _, id := range known {
+		p := r.peers[id]
+		if p == nil {
+			p = new(peerState)
+			r.peers[id] = p
+		}
+		if p.busy || p.compared && !p.down || now.Before(p.next) {
+			continue
+		}
+		p.busy, p.next = true, now.Add(probeEvery)
+		down := p.down
+		wg.Go(func() {
+			if down && r.o.Reset != nil {
+				r.o.Reset(id) // a connection from before the cut may hang for long
+			}
+			r.compare(ctx, id)
+			r.mu.Lock()
+			p.busy = false
+			r.mu.Unlock()
+		})
+	}
+}
+
+func (r *Replicator) randomPeer() (identity.NodeID, bool) {
+	known := r.o.Peers()
+	if len(known) == 0 {
+		return identity.NodeID{}, false
+	}
+	return known[rand.IntN(len(known))], true
+}
+
+func (r *Replicator) reached(peer identity.NodeID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p := r.peers[peer]; p != nil && p.down {
+		p.down, p.compared = false, false // compare with it now
+		p.next = time.Time{}
+		r.Poke()
+	}
+}
+
+func (r *Replicator) missed(peer identity.NodeID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p := r.peers[peer]; p != nil && !p.down {
+		p.down, p.since = true, r.o.Now()
+		p.next = r.o.Now().Add(probeEvery)
+	}
+}
+
+// compare asks a peer for its heads, wants what is newer there, and tells it of
+// what is newer here.
+func (r *Replicator) compare(ctx context.Context, peer identity.NodeID) {
+	ask, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	var theirs heads
+	if err := call(ask, r.o.Client, peer, http.MethodGet, "/r1/heads", nil, &theirs); err != nil {
+		if ctx.Err() == nil {
+			r.missed(peer)
+		}
+		return
+	}
+	r.mu.Lock()
+	if p := r.peers[peer]; p != nil {
+		if p.down {
+			for _, w := range r.wanted {
+				w.after = time.Time{} // what could not be had may be had from it
+			}
+		}
+		p.down, p.compared = false, true
+	}
+	r.mu.Unlock()
+	if theirs.RegistrySeq > r.o.RegistrySeq() && r.o.NewRegistry != nil {
+		r.o.NewRegistry(theirs.RegistrySeq)
+	}
+	shown := make(map[identity.OriginID]*feed.SignedHead)
+	for _, st := range theirs.Feeds[:min(len(theirs.Feeds), maxFeeds)] {
+		r.hear(ctx, peer, announcement{Head: st.Head, Beat: st.Beat})
+		if h, err := feed.ParseHead(st.Head); err == nil {
+			shown[h.Origin] = h
+		}
+	}
+	r.confirm(peer, shown[r.o.Own])
+	ours, err := r.states()
+	if err != nil {
+		return
+	}
+	for _, st := range ours {
+		h, err := feed.ParseHead(st.Head)
+		if err != nil {
+			continue
+		}
+		if t := shown[h.Origin]; t == nil || newer(h, t) {
+			r.push(ctx, peer, announcement{Head: st.Head, Beat: st.Beat})
+		}
+	}
+}
+
+// confirm notes the own head that a peer showed. When enough peers show just the
+// one that is here, and nobody a newer one, a quarantine has no reason left.
+func (r *Replicator) confirm(peer identity.NodeID, shown *feed.SignedHead) {
+	if r.o.Adopted == nil || shown == nil {
+		return
+	}
+	held, all := r.heldHead(r.o.Own), len(r.o.Peers())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.agreed[peer] = shown.Hash
+	if held == nil || held.Hash != shown.Hash || r.wanted[r.o.Own] != nil {
+		return
+	}
+	n := 0
+	for _, hash := range r.agreed {
+		if hash == held.Hash {
+			n++
+		}
+	}
+	if n >= min(confirmers, all) {
+		go r.o.Adopted()
+	}
+}
+
+// push tells one peer.
+func (r *Replicator) push(ctx context.Context, peer identity.NodeID, a announcement) {
+	ask, cancel := context.WithTimeout(ctx, pushTimeout)
+	defer cancel()
+	if err := call(ask, r.o.Client, peer, http.MethodPost, "/r1/announce", a, nil); err != nil && ctx.Err() == nil {
+		r.missed(peer)
+		return
+	}
+}
+
+// tell pushes to the peers that were reachable last, at most maxPush of them,
+// and lets gossip do the rest.
+func (r *Replicator) tell(ctx context.Context, a announcement) {
+	peers := r.o.Peers()
+	rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
+	var wg sync.WaitGroup
+	for _, peer := range peers[:min(len(peers), maxPush)] {
+		wg.Go(func() { r.push(ctx, peer, a) })
+	}
+	wg.Wait()
+}
+
+// Announce spreads a head that was just published. It returns when every peer
+// answered or was given up on.
+func (r *Replicator) Announce(ctx context.Context, v *feed.Verified) {
+	a := announcement{Head: v.Head().Envelope}
+	if items, ok := v.Delta().(feed.Items); ok {
+		size := 0
+		for _, i := range items {
+			size += len(i.Raw()) + 64
+			a.Items = append(a.Items, item{Change: i.Change(), Record: i.Raw()})
+		}
+		if size > inlineBytes {
+			a.Items = nil
+		}
+	}
+	if r.o.Gossip != nil {
+		r.o.Gossip(v.Origin(), v.Head().Envelope)
+	}
+	r.tell(ctx, a)
+}
+
+// SpreadRegistry tells peers how far the registry has got here.
+func (r *Replicator) SpreadRegistry(ctx context.Context, seq uint64) {
+	r.tell(ctx, announcement{RegistrySeq: seq})
+}
+
+// beat signs that the own feed still stands, and spreads it.
+func (r *Replicator) beat(ctx context.Context) {
+	if r.o.Beat == nil {
+		return
+	}
+	b, err := r.o.Beat()
+	if err != nil {
+		r.o.Logger.Warn("the hourly sign of life could not be signed", "err", err)
+		return
+	}
+	if b != nil {
+		r.tell(ctx, announcement{Beat: b.Envelope})
+	}
+}

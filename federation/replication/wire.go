@@ -1,0 +1,198 @@
+package replication
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/2ps-project/waymark/federation/feed"
+	"github.com/2ps-project/waymark/federation/identity"
+)
+
+// Limits of what peers send each other.
+const (
+	pageBytes   = 1 << 20  // a page of records, before it is compressed; one record may exceed it
+	maxBody     = 4 << 20  // a body after it is decompressed
+	maxSent     = 4 << 20  // a body as it travels
+	maxFeeds    = 256      // feeds in one list of heads
+	maxChain    = 500      // heads in one answer
+	maxBuckets  = 64       // buckets asked for at once
+	maxAsked    = 2000     // records asked for at once
+	inlineBytes = 16 << 10 // records that travel inside an announcement
+)
+
+// feedState is what a peer holds of one feed.
+type feedState struct {
+	Head []byte `cbor:"1,keyasint,omitempty"`
+	Beat []byte `cbor:"2,keyasint,omitempty"`
+}
+
+// heads answers GET /r1/heads.
+type heads struct {
+	Feeds       []feedState `cbor:"1,keyasint"`
+	RegistrySeq uint64      `cbor:"2,keyasint"`
+}
+
+// chain answers GET /r1/o/{origin}/heads.
+type chain struct {
+	Heads [][]byte `cbor:"1,keyasint"`
+}
+
+// item is a change and the record that it puts.
+type item struct {
+	_      struct{} `cbor:",toarray"`
+	Change feed.Change
+	Record []byte
+}
+
+// page answers GET /r1/o/{origin}/feed. Head is the peer's head at the moment of
+// this page: when the last page was read, everything up to it was.
+type page struct {
+	Items []item `cbor:"1,keyasint"`
+	Next  uint64 `cbor:"2,keyasint"` // ask for what follows this sequence number
+	More  bool   `cbor:"3,keyasint"`
+	Head  []byte `cbor:"4,keyasint"`
+}
+
+// tree answers GET /r1/o/{origin}/tree.
+type tree struct {
+	Head   []byte          `cbor:"1,keyasint"`
+	Leaves []identity.Hash `cbor:"2,keyasint"`
+}
+
+// buckets answers POST /r1/o/{origin}/buckets: as many of the buckets asked for,
+// from the first on, as fit a page.
+type buckets struct {
+	Lists [][]feed.Change `cbor:"1,keyasint"`
+}
+
+// records answers POST /r1/o/{origin}/records: as many of the records asked for,
+// from the first on, as fit a page. One that is gone is empty.
+type records struct {
+	Records [][]byte `cbor:"1,keyasint"`
+}
+
+// announcement is the body of POST /r1/announce: a new head or beat, and the
+// change itself when it is small.
+type announcement struct {
+	Head  []byte `cbor:"1,keyasint,omitempty"`
+	Beat  []byte `cbor:"2,keyasint,omitempty"`
+	Items []item `cbor:"3,keyasint,omitempty"`
+	// RegistrySeq tells of a longer registry. It is a hint like the rest.
+	RegistrySeq uint64 `cbor:"4,keyasint,omitempty"`
+}
+
+var (
+	encoders = sync.Pool{New: func() any {
+		e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<20))
+		if err != nil {
+			panic(err)
+		}
+		return e
+	}}
+	decoders = sync.Pool{New: func() any {
+		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBody), zstd.WithDecoderMaxWindow(1<<20))
+		if err != nil {
+			panic(err)
+		}
+		return d
+	}}
+)
+
+// encode is a message as it travels: CBOR in one zstd frame.
+func encode(v any) ([]byte, error) {
+	b, err := identity.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	e := encoders.Get().(*zstd.Encoder)
+	defer encoders.Put(e)
+	return e.EncodeAll(b, nil), nil
+}
+
+// decode reads what encode writes; it never holds more than maxBody.
+func decode(b []byte, v any) error {
+	d := decoders.Get().(*zstd.Decoder)
+	defer decoders.Put(d)
+	plain, err := d.DecodeAll(b, nil)
+	if err != nil {
+		return fmt.Errorf("%w: %v", identity.ErrMalformed, err)
+	}
+	return identity.Unmarshal(plain, v)
+}
+
+// readBody reads at most limit bytes and fails if there are more.
+func readBody(r io.Reader, limit int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > limit {
+		return nil, fmt.Errorf("%w: a body of more than %d bytes", feed.ErrTooLarge, limit)
+	}
+	return b, nil
+}
+
+// Errors of peers' answers.
+var (
+	errPruned = errors.New("the peer no longer lists changes that far back")
+	errAnswer = errors.New("the peer refused")
+)
+
+// call asks a peer and decodes its answer into out, which may be nil.
+func call(ctx context.Context, client *http.Client, peer identity.NodeID, method, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		b, err := encode(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "https://"+peer.String()+path, body)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusNoContent:
+		return nil
+	case http.StatusGone:
+		return errPruned
+	default:
+		return fmt.Errorf("%w: %s", errAnswer, strconv.Itoa(resp.StatusCode))
+	}
+	b, err := readBody(resp.Body, maxSent)
+	if err != nil {
+		return err
+	}
+	if out == nil {
+		return nil
+	}
+	return decode(b, out)
+}
+
+// checkItems turns what a peer sent into items that proved right.
+func checkItems(in []item) (feed.Items, error) {
+	out := make(feed.Items, 0, len(in))
+	for _, i := range in {
+		checked, err := feed.Check(i.Change, i.Record)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, checked)
+	}
+	return out, nil
+}

@@ -1,0 +1,316 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/2ps-project/waymark/federation/consensus"
+	"github.com/2ps-project/waymark/federation/feed"
+	"github.com/2ps-project/waymark/federation/registry"
+	"github.com/2ps-project/waymark/node/control"
+	"github.com/2ps-project/waymark/node/listing"
+	"github.com/2ps-project/waymark/node/search"
+	"github.com/2ps-project/waymark/node/web/api"
+)
+
+// admin is the node as its administrator uses it through the socket.
+type admin Node
+
+var _ control.Node = (*admin)(nil)
+
+// Search implements [control.Node].
+func (a *admin) Search(ctx context.Context, form map[string][]string) (json.RawMessage, error) {
+	q, err := api.ParseQuery(form)
+	if err != nil {
+		return nil, badQuestion(err)
+	}
+	n := (*Node)(a)
+	answer, err := api.Search(ctx, n, q, api.Clock{Now: n.o.Now(), Cadence: n.cadence()})
+	if err != nil {
+		return nil, badQuestion(err)
+	}
+	return json.Marshal(answer)
+}
+
+// badQuestion tells what is wrong with a question from what went wrong here.
+func badQuestion(err error) error {
+	if errors.Is(err, api.ErrBadQuery) || errors.Is(err, search.ErrBadQuery) || errors.Is(err, search.ErrUnknownFacet) || errors.Is(err, search.ErrSnapshotGone) {
+		return &control.Error{Class: control.Usage, Code: "bad_question", Message: err.Error()}
+	}
+	return err
+}
+
+// Import implements [control.Node].
+func (a *admin) Import(ctx context.Context, rows iter.Seq2[control.Row, error], o control.ImportOptions) (control.ImportReport, error) {
+	return a.desk.Import(ctx, rows, o)
+}
+
+// Listings implements [control.Node].
+func (a *admin) Listings(ctx context.Context, filter control.Filter) ([]control.Summary, error) {
+	if filter.Country != "" && !strings.EqualFold(filter.Country, a.o.Config.Country) {
+		return a.foreign(ctx, strings.ToUpper(filter.Country))
+	}
+	all, err := a.desk.List()
+	if filter.State != "" {
+		all = slices.DeleteFunc(all, func(s control.Summary) bool {
+			return s.State != filter.State && (filter.State != "published" || s.State != "changed")
+		})
+	}
+	return all, err
+}
+
+// foreign lists another country's published listings.
+func (a *admin) foreign(ctx context.Context, country string) ([]control.Summary, error) {
+	out := []control.Summary{}
+	q := search.Query{Countries: []string{country}, Professional: true, Order: search.ByID, PerPage: search.MaxPerPage, Page: 1, Now: a.o.Now()}
+	for {
+		answer, err := a.catalog.Search(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, h := range answer.Hits {
+			p, err := a.catalog.Get(ctx, h.ID)
+			if errors.Is(err, listing.ErrNotFound) {
+				continue // went away meanwhile
+			}
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, control.Summary{
+				ID: h.ID, Country: p.Country, Name: p.Listing.Name, Organization: p.Listing.OrganizationName(), State: "published",
+				Revision: h.Revision, Freshness: string(p.Freshness), AssuredDate: p.Listing.AssuredDate,
+			})
+		}
+		if q.Page*q.PerPage >= answer.Total {
+			return out, nil
+		}
+		q.Page, q.Snapshot = q.Page+1, answer.Snapshot
+	}
+}
+
+// Listing implements [control.Node].
+func (a *admin) Listing(ctx context.Context, id string) (json.RawMessage, error) {
+	doc, ok, err := a.desk.Document(id)
+	if err != nil || ok {
+		return doc, err
+	}
+	p, err := a.catalog.Get(ctx, id)
+	if errors.Is(err, listing.ErrNotFound) {
+		return nil, &control.Error{Class: control.Failed, Code: "not_found", Message: fmt.Sprintf("There is no listing %s here.", id), Next: "Search for it with: waymark search"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p.Document.JSON(), nil
+}
+
+// Check implements [control.Node].
+func (a *admin) Check(ctx context.Context, ids []string) ([]control.Checked, error) {
+	return a.desk.Check(ctx, ids)
+}
+
+// Publish implements [control.Node].
+func (a *admin) Publish(ctx context.Context, ids []string) ([]control.Summary, error) {
+	return a.desk.Publish(ctx, ids)
+}
+
+// Unpublish implements [control.Node].
+func (a *admin) Unpublish(ctx context.Context, ids []string) ([]control.Summary, error) {
+	return a.desk.Unpublish(ctx, ids)
+}
+
+// Confirm implements [control.Node].
+func (a *admin) Confirm(ctx context.Context, ids []string) ([]control.Summary, error) {
+	return a.desk.Confirm(ctx, ids)
+}
+
+// Delete implements [control.Node].
+func (a *admin) Delete(ctx context.Context, ids []string) ([]control.Summary, error) {
+	return a.desk.Delete(ctx, ids)
+}
+
+// Export implements [control.Node].
+func (a *admin) Export(ctx context.Context, w io.Writer, ids []string) error {
+	return a.desk.Export(ctx, w, ids)
+}
+
+// Status implements [control.Node].
+func (a *admin) Status(ctx context.Context) (control.Status, error) {
+	n := (*Node)(a)
+	c := n.o.Config
+	st := control.Status{
+		Country: c.Country, Node: n.id.String(), Version: version(), Role: "mirror", PublicURL: c.Public.URL,
+		Members: []control.Member{}, Alarms: []control.Alarm{}, Registry: control.Registry{Voters: []control.Voter{}},
+	}
+	if st.PublicURL == "" {
+		st.PublicURL = "http://" + n.public.Addr().String()
+	}
+	drafts, err := n.desk.Drafts()
+	if err != nil {
+		return st, err
+	}
+	st.Drafts = drafts
+	counts, total := n.catalog.Counts(ctx)
+	st.Listings = total
+	if s := n.state(); s != nil {
+		n.registryStatus(&st, s)
+		for _, m := range s.Members() {
+			st.Members = append(st.Members, n.memberStatus(m, counts[m.Country]))
+		}
+	}
+	n.alarms(&st)
+	st.Degraded = len(st.Alarms) > 0
+	if st.Degraded {
+		st.DegradedReason = st.Alarms[0].Text
+	}
+	return st, nil
+}
+
+func (n *Node) registryStatus(st *control.Status, s *registry.State) {
+	st.Federation, st.FederationID, st.Demo = s.Name(), s.Federation().String(), s.Demo()
+	st.Registry.Seq = s.Seq()
+	keeper := n.keeper.Load().Status()
+	if !keeper.Leader.IsZero() {
+		leader := keeper.Leader.String()
+		st.Registry.Leader = &leader
+	}
+	st.Registry.Quorum = keeper.Quorum
+	for _, id := range keeper.Voters {
+		v := control.Voter{Node: id.String()}
+		if _, m, ok := s.Node(id); ok {
+			v.Country = m.Country
+		}
+		st.Registry.Voters = append(st.Registry.Voters, v)
+	}
+	if node, _, ok := s.Node(n.id); ok && node.Publisher {
+		st.Role = "publisher"
+	}
+	if keeper.Voting {
+		st.Role += ", voter"
+	}
+}
+
+func (n *Node) memberStatus(m registry.Member, listings int) control.Member {
+	out := control.Member{Country: m.Country, Operator: m.Operator, State: n.memberState(m), Listings: listings}
+	if view, err := n.store.View(m.Origin); err == nil {
+		if h := view.Head(); h != nil {
+			out.Head = &control.Head{Epoch: h.Epoch, N: h.N, Count: h.Count}
+		}
+		view.Close()
+	}
+	if asOf := n.catalog.AsOf(m.Origin); !asOf.IsZero() {
+		out.AsOf = &asOf
+	}
+	return out
+}
+
+// memberState is a member's state as this node sees it.
+func (n *Node) memberState(m registry.Member) string {
+	own := false
+	if self, ok := n.self(); ok {
+		own = self.Origin == m.Origin
+	}
+	asOf := n.catalog.AsOf(m.Origin)
+	switch r, p := n.replicator.Load(), n.publisher.Load(); {
+	case !m.Active():
+		return control.StateSuspended
+	case own && p != nil && p.Quarantined() != nil:
+		return control.StateQuarantined
+	case own:
+		return control.StateSelf
+	case r != nil && r.Behind(m.Origin):
+		return control.StateBehind
+	case !asOf.IsZero() && n.o.Now().Sub(asOf) > feed.BeatLife:
+		return control.StateUnconfirmed
+	}
+	return control.StateSynced
+}
+
+// alarms lists what an administrator must know, the worst first.
+func (n *Node) alarms(st *control.Status) {
+	add := func(code, text, next string) {
+		st.Alarms = append(st.Alarms, control.Alarm{Code: code, Text: text, Next: next})
+	}
+	if err := n.store.Room(); err != nil {
+		add("disk_full", "Nothing can be written: "+err.Error()+".", "Free some space; writing goes on by itself.")
+	}
+	if p := n.publisher.Load(); p != nil && p.Quarantined() != nil {
+		add("quarantined", "Nothing can be published: "+p.Quarantined().Error()+".",
+			"Leave the node connected: it fetches what it published last back from the others. Edits are kept as drafts.")
+	}
+	if k := n.keeper.Load(); k != nil {
+		if problem := k.Status().Problem; problem != nil {
+			add("registry_stopped", "The shared registry is no longer followed here: "+problem.Error()+".", "Ask the other countries' administrators; readers are served meanwhile.")
+		}
+	}
+	if s := n.state(); s != nil && len(s.Members()) > 1 && !st.Registry.Quorum {
+		add("no_quorum", "The countries that keep the shared registry cannot agree at present. Nobody can join and no rule can change; publishing and searching go on.",
+			"Nothing here, if it heals by itself. Look whether the nodes named under voters are up.")
+	}
+	if unreachable := n.unreachable(); len(unreachable) > 0 {
+		var names []string
+		for _, id := range unreachable {
+			if _, m, ok := n.state().Node(id); ok {
+				names = append(names, m.Country)
+			}
+		}
+		if len(names) > 0 {
+			add("unreachable", fmt.Sprintf("These countries' nodes cannot be reached: %s. Their listings are answered from the copy here.", strings.Join(names, ", ")),
+				"If they are all unreachable, look at this node's own connection; otherwise their administrators should.")
+		}
+	}
+	for _, m := range st.Members {
+		if m.State == control.StateUnconfirmed {
+			add("unconfirmed", fmt.Sprintf("%s has not confirmed its listings since %s.", m.Country, m.AsOf.Format(time.RFC3339)), "Call its administrator.")
+		}
+	}
+}
+
+// explainProposal says why the registry did not take a change.
+func explainProposal(err error) error {
+	switch {
+	case errors.Is(err, consensus.ErrNoQuorum):
+		return &control.Error{Class: control.Degraded, Code: "no_quorum", Message: "The shared registry cannot be changed now: " + err.Error() + ".",
+			Next: "Nothing was changed. Try again when more countries' nodes can be reached; publishing and searching go on."}
+	case errors.Is(err, consensus.ErrOutcomeUnknown):
+		return &control.Error{Class: control.Failed, Code: "outcome_unknown", Message: "Whether the registry took the change is not known yet.",
+			Next: "Look with waymark country list or waymark country pending, and do it again if it is missing: it is never done twice."}
+	case errors.Is(err, registry.ErrConflict), errors.Is(err, registry.ErrCountryTaken), errors.Is(err, registry.ErrUnauthorised):
+		return &control.Error{Class: control.Refused, Code: "refused", Message: "The registry refuses this: " + err.Error() + "."}
+	}
+	return err
+}
+
+// Countries lists the members for readers.
+func (n *Node) Countries() []listing.CountryView {
+	s := n.state()
+	if s == nil {
+		return nil
+	}
+	counts, _ := n.catalog.Counts(context.Background())
+	var out []listing.CountryView
+	for _, m := range s.Members() {
+		out = append(out, listing.CountryView{
+			Code: m.Country, Operator: m.Operator, OperatorType: m.OperatorType, Listings: counts[m.Country],
+			AsOf: n.catalog.AsOf(m.Origin), State: n.memberState(m),
+		})
+	}
+	return out
+}
+
+// Search answers one question, for the pages and the API.
+func (n *Node) Search(ctx context.Context, q search.Query) (search.Answer, error) {
+	return n.catalog.Search(ctx, q)
+}
+
+// Get is one listing, for the pages and the API.
+func (n *Node) Get(ctx context.Context, id string) (listing.Published, error) {
+	return n.catalog.Get(ctx, id)
+}

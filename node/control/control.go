@@ -1,0 +1,235 @@
+// Package control lets the command line reach the running node through a unix
+// socket in the node's directory.
+//
+// It speaks HTTP with JSON, and JSON lines where there may be many. Whoever can
+// open the socket is the administrator: the file is readable and writable by
+// its owner only, and nothing else guards it. [Node] is what package node
+// offers here; [Client] is the same for the other end of the socket.
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"iter"
+	"time"
+)
+
+// Node is a running node as its administrator uses it. Every error that a
+// person should read in other words than "internal error" is an [*Error].
+type Node interface {
+	// Status tells how the node and its federation are.
+	Status(ctx context.Context) (Status, error)
+
+	// Search answers like /api/search: form holds the same fields (q, country,
+	// language, page, per_page and one per facet), the answer is the same JSON.
+	// A field or facet that does not exist is an Error of class Usage.
+	Search(ctx context.Context, form map[string][]string) (json.RawMessage, error)
+
+	// Import takes rows in. An error from rows ends the import with nothing
+	// written. If a row is refused and options do not say SkipBad, nothing is
+	// written either and the report counts nothing but Refused; that is not an
+	// error. Rows with Faults are to be refused with them.
+	Import(ctx context.Context, rows iter.Seq2[Row, error], options ImportOptions) (ImportReport, error)
+
+	// Listings are the listings that the filter lets through, by country and id.
+	Listings(ctx context.Context, filter Filter) ([]Summary, error)
+
+	// Listing is the whole document of a listing: with its private part when it
+	// is the node's own, as published when it is another country's.
+	Listing(ctx context.Context, id string) (json.RawMessage, error)
+
+	// Check tells what is missing until listings are fit to publish. No ids
+	// means every own listing. A fit listing is in the answer without faults.
+	Check(ctx context.Context, ids []string) ([]Checked, error)
+
+	// Publish, Unpublish, Confirm and Delete change own listings, all or none,
+	// and answer with the listings as they are then. Confirm says that the
+	// listings were looked at and are right today. A deleted listing stays as
+	// the stub that its readers need.
+	Publish(ctx context.Context, ids []string) ([]Summary, error)
+	Unpublish(ctx context.Context, ids []string) ([]Summary, error)
+	Confirm(ctx context.Context, ids []string) ([]Summary, error)
+	Delete(ctx context.Context, ids []string) ([]Summary, error)
+
+	// Export writes own listings with their private parts, one JSON document a
+	// line, by id. No ids means all.
+	Export(ctx context.Context, w io.Writer, ids []string) error
+
+	// Invite makes an invitation that lets one country knock, once. Zero expiry
+	// means that of the policy.
+	Invite(ctx context.Context, country string, expiry time.Duration) (Invitation, error)
+
+	// Join knocks with an invitation (the file's content or the code). It
+	// returns once the knock is delivered, or with wait, once admitted.
+	Join(ctx context.Context, invitation string, wait bool) (Joined, error)
+
+	// Pending are the countries that have knocked and are not yet admitted.
+	Pending(ctx context.Context) ([]Pending, error)
+
+	// Approve signs the admission of a country that has knocked. Numbers, when
+	// not empty, are the three numbers that the newcomer read out; they must be
+	// those of the knock.
+	Approve(ctx context.Context, country, numbers string) (Pending, error)
+}
+
+// Status is how a node and its federation are. Its JSON is a fixed contract.
+type Status struct {
+	Country        string   `json:"country"`       // ISO 3166-1 alpha-2
+	Federation     string   `json:"federation"`    // the name given when it was founded; empty before joining
+	FederationID   string   `json:"federation_id"` // hexadecimal; empty before joining
+	Demo           bool     `json:"demo"`          // everything here is fictional
+	Node           string   `json:"node"`          // node id, hexadecimal
+	Version        string   `json:"version"`
+	Role           string   `json:"role"` // publisher or mirror, and voter if it is one: "publisher, voter"
+	PublicURL      string   `json:"public_url"`
+	Members        []Member `json:"members"` // by country
+	Registry       Registry `json:"registry"`
+	Listings       int      `json:"listings"` // that this node can show
+	Drafts         int      `json:"drafts"`   // own listings taken in and not published
+	DegradedReason string   `json:"degraded_reason,omitempty"`
+	Degraded       bool     `json:"degraded"` // something needs an administrator; readers are served
+	Alarms         []Alarm  `json:"alarms"`
+}
+
+// The states of a member, seen from one node.
+const (
+	StateSelf        = "self"
+	StateSynced      = "synced"      // everything that is known to exist is here
+	StateBehind      = "behind"      // a newer head is known and not yet here
+	StateUnconfirmed = "unconfirmed" // no beat for longer than it lasts
+	StateFrozen      = "frozen"      // two heads contradict each other
+	StateSuspended   = "suspended"
+	StateQuarantined = "quarantined"
+)
+
+// Member is a member's state and feed.
+type Member struct {
+	Country  string     `json:"country"`
+	Operator string     `json:"operator"`
+	State    string     `json:"state"`
+	Head     *Head      `json:"head"`  // null before the first
+	AsOf     *time.Time `json:"as_of"` // issue time of the newest verified head or beat, UTC; null before the first
+	Listings int        `json:"listings"`
+}
+
+// Head is the place of a feed.
+type Head struct {
+	Epoch uint64 `json:"epoch"`
+	N     uint64 `json:"n"`
+	Count uint64 `json:"count"` // live records
+}
+
+// Registry is the shared metadata as this node has it.
+type Registry struct {
+	Seq    uint64  `json:"seq"`
+	Leader *string `json:"leader"` // node id; null when none is known
+	Voters []Voter `json:"voters"`
+	Quorum bool    `json:"quorum"` // changes are possible now
+}
+
+// Voter is a node that agrees on changes of the registry.
+type Voter struct {
+	Node    string `json:"node"`
+	Country string `json:"country"`
+}
+
+// Alarm is something that an administrator must know.
+type Alarm struct {
+	Code string `json:"code"`
+	Text string `json:"text"` // what happened and why, a sentence
+	Next string `json:"next"` // what to do, a sentence
+}
+
+// Row is a listing to take in.
+type Row struct {
+	Where    string          `json:"row"`              // where it stands in its file: "services.csv row 3"
+	Document json.RawMessage `json:"document"`         // null when it could not be read; Faults say why
+	Faults   []Fault         `json:"faults,omitempty"` // what the reader of the file found
+}
+
+// Fault is something wrong in a document.
+type Fault struct {
+	Path    string `json:"path"` // "phones[0].number"
+	Code    string `json:"code"`
+	Message string `json:"message"` // a sentence
+}
+
+// ImportOptions say how rows are taken in.
+type ImportOptions struct {
+	Publish       bool // publish what is taken in
+	SkipBad       bool // take in the good rows although there are bad ones
+	DryRun        bool // write nothing; the report tells what would be
+	Replace       bool // a document replaces the one here; otherwise absent fields stay as they are and null clears
+	RemoveMissing bool // listings that are not among the rows are removed
+}
+
+// ImportReport is what an import did, in numbers of listings.
+type ImportReport struct {
+	Added     int       `json:"added"`
+	Changed   int       `json:"changed"`
+	Unchanged int       `json:"unchanged"`
+	Removed   int       `json:"removed"`
+	Published int       `json:"published"`
+	Refused   []Refusal `json:"refused"` // never null
+}
+
+// Refusal is one reason why a row was not taken in.
+type Refusal struct {
+	Row string `json:"row"`
+	Fault
+}
+
+// Filter chooses listings. The zero value means all own listings.
+type Filter struct {
+	Country string // another country's published listings; empty for the own, drafts included
+	State   string // draft or published; empty for both
+}
+
+// Summary is a listing in one line.
+type Summary struct {
+	ID           string `json:"id"`
+	Country      string `json:"country"`
+	Name         string `json:"name"`
+	Organization string `json:"organization"`
+	State        string `json:"state"` // draft, published, changed (published, with unpublished changes), deleted
+	Revision     uint64 `json:"revision"`
+	Freshness    string `json:"freshness"`    // fresh, due, stale, demoted or lapsed
+	AssuredDate  string `json:"assured_date"` // date, or empty
+}
+
+// Checked is what is missing in one listing.
+type Checked struct {
+	ID     string  `json:"id"`
+	Name   string  `json:"name"`
+	Faults []Fault `json:"faults"` // never null; empty means fit to publish
+}
+
+// Invitation is an invitation that was made.
+type Invitation struct {
+	Code       string    `json:"code"`    // what is read out or pasted; secret until used
+	File       string    `json:"file"`    // path of the same as a file
+	Country    string    `json:"country"` // that may knock with it
+	Expires    time.Time `json:"expires"` // UTC
+	Federation string    `json:"federation"`
+}
+
+// Joined is how far joining has got.
+type Joined struct {
+	Numbers    [3]string `json:"numbers"`    // four digits each, to be compared by telephone
+	Federation string    `json:"federation"` // its name
+	Sponsor    string    `json:"sponsor"`    // the country that invited
+	Admitted   bool      `json:"admitted"`
+}
+
+// Pending is a country that has knocked.
+type Pending struct {
+	Country  string    `json:"country"`
+	Operator string    `json:"operator"`
+	Sponsor  string    `json:"sponsor"`
+	Numbers  [3]string `json:"numbers"`
+	Approved []string  `json:"approved"` // countries that have signed
+	Needed   int       `json:"needed"`   // signatures that admit
+	Expires  time.Time `json:"expires"`  // UTC
+	Admitted bool      `json:"admitted"`
+}

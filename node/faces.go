@@ -1,0 +1,138 @@
+package node
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/2ps-project/waymark/federation/registry"
+	"github.com/2ps-project/waymark/node/web"
+	"github.com/2ps-project/waymark/node/web/page"
+)
+
+// newWeb builds what readers and monitors see.
+func (n *Node) newWeb() (*web.Server, error) {
+	metrics, err := n.metrics()
+	if err != nil {
+		return nil, err
+	}
+	return web.New(web.Options{
+		Public: n.public, Ops: n.ops, Catalog: n, Locale: n.locale, Operator: n.operator, Crisis: n.o.Crisis,
+		BaseURL: n.o.Config.Public.URL, Demo: n.demo(), Cadence: n.cadence, Now: n.o.Now,
+		Ready: n.isReady, Metrics: metrics, Logger: n.o.Logger,
+	})
+}
+
+// demo reports whether everything here is fictional: the federation was founded
+// as a demonstration.
+func (n *Node) demo() bool {
+	if s := n.state(); s != nil {
+		return s.Demo()
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.join != nil && n.join.Demo
+}
+
+// operator says who runs this node, for the foot of every page.
+func (n *Node) operator() page.Operator {
+	c := n.o.Config
+	out := page.Operator{Name: c.Operator, Country: c.Country}
+	if c.OperatorUses != "" {
+		out.Services = []string{c.OperatorUses}
+	}
+	if self, ok := n.self(); ok {
+		out.Authority = self.OperatorType == registry.OperatorPoliceJustice || self.OperatorType == registry.OperatorPublicAuthority
+	}
+	return out
+}
+
+// isReady is for load balancers: a node that is cut off, or may not write,
+// still answers readers.
+func (n *Node) isReady() (bool, string) {
+	if err := n.store.Room(); err != nil {
+		return true, "nothing can be written"
+	}
+	if p := n.publisher.Load(); p != nil && p.Quarantined() != nil {
+		return true, "nothing can be published"
+	}
+	return true, ""
+}
+
+// metrics are about the node and its federation. There are none about readers.
+func (n *Node) metrics() (http.Handler, error) {
+	reg := prometheus.NewRegistry()
+	err := errors.Join(
+		reg.Register(collectors.NewGoCollector()),
+		reg.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
+		reg.Register(&federationMetrics{n}),
+	)
+	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{}), err
+}
+
+var (
+	descListings = prometheus.NewDesc("waymark_listings", "Listings that this node can show.", nil, nil)
+	descSeq      = prometheus.NewDesc("waymark_registry_entries", "Entries of the shared registry that this node holds.", nil, nil)
+	descQuorum   = prometheus.NewDesc("waymark_registry_quorum", "1 when the shared registry can be changed.", nil, nil)
+	descHead     = prometheus.NewDesc("waymark_feed_head", "Number of the newest head held of a country's feed.", []string{"country"}, nil)
+	descAsOf     = prometheus.NewDesc("waymark_feed_confirmed_timestamp_seconds", "When a country last confirmed its feed.", []string{"country"}, nil)
+	descRefused  = prometheus.NewDesc("waymark_refused_total", "What peers sent and was turned away, by kind.", []string{"what"}, nil)
+	descStore    = prometheus.NewDesc("waymark_store_bytes", "Size of the node's data on disk.", nil, nil)
+)
+
+// federationMetrics collects when it is asked.
+type federationMetrics struct{ n *Node }
+
+// Describe implements [prometheus.Collector].
+func (m *federationMetrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descListings, descSeq, descQuorum, descHead, descAsOf, descRefused, descStore} {
+		ch <- d
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (m *federationMetrics) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	gauge(descListings, float64(m.n.index.Len()))
+	gauge(descStore, float64(m.n.store.Size()))
+	gauge(descSeq, float64(m.n.registrySeq()))
+	quorum := 0.0
+	if k := m.n.keeper.Load(); k != nil && k.Status().Quorum {
+		quorum = 1
+	}
+	gauge(descQuorum, quorum)
+	if s := m.n.state(); s != nil {
+		for _, member := range s.Members() {
+			st := m.n.memberStatus(member, 0)
+			if st.Head != nil {
+				gauge(descHead, float64(st.Head.N), member.Country)
+			}
+			if st.AsOf != nil {
+				gauge(descAsOf, float64(st.AsOf.Unix()), member.Country)
+			}
+		}
+	}
+	for what, count := range m.n.refused() {
+		ch <- prometheus.MustNewConstMetric(descRefused, prometheus.CounterValue, float64(count), what)
+	}
+}
+
+// refused is how many things of each kind peers sent in vain.
+func (n *Node) refused() map[string]uint64 {
+	out := make(map[string]uint64)
+	for reason, count := range n.transport.Stats().Refused {
+		out["connection_"+strings.ReplaceAll(string(reason), " ", "_")] += count
+	}
+	if r := n.replicator.Load(); r != nil {
+		for what, count := range r.Refused() {
+			out[what] += count
+		}
+	}
+	return out
+}

@@ -1,0 +1,320 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/thejerf/suture/v4"
+
+	"github.com/2ps-project/waymark/federation/consensus"
+	"github.com/2ps-project/waymark/federation/feed"
+	"github.com/2ps-project/waymark/federation/gossip"
+	"github.com/2ps-project/waymark/federation/identity"
+	"github.com/2ps-project/waymark/federation/registry"
+	"github.com/2ps-project/waymark/federation/replication"
+	"github.com/2ps-project/waymark/federation/transport"
+)
+
+// directory is whom this node talks to: the active nodes of the registry, and
+// while it has none the contacts of its invitation.
+type directory Node
+
+var _ transport.Directory = (*directory)(nil)
+
+// Peer implements [transport.Directory].
+func (d *directory) Peer(id identity.NodeID) (transport.Peer, bool) {
+	n := (*Node)(d)
+	if s := n.state(); s != nil {
+		node, member, ok := s.Node(id)
+		if ok && member.Active() {
+			return transport.Peer{ID: id, Key: node.Key, Endpoints: node.Endpoints, Voter: node.VoterOptIn}, true
+		}
+		if _, in := n.self(); in {
+			return transport.Peer{}, false
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.join != nil {
+		return n.join.Peer(id)
+	}
+	return transport.Peer{}, false
+}
+
+// peers are the other active nodes.
+func (n *Node) peers() []identity.NodeID {
+	s := n.state()
+	if s == nil {
+		return nil
+	}
+	var out []identity.NodeID
+	for _, m := range s.Members() {
+		for _, node := range m.Nodes {
+			if m.Active() && node.ID != n.id && len(node.Endpoints) > 0 {
+				out = append(out, node.ID)
+			}
+		}
+	}
+	return out
+}
+
+// keys is what the registry says of keys and epochs, for package feed.
+type keys struct{ *registry.State }
+
+// Epoch implements [feed.Keys].
+func (k keys) Epoch(o identity.OriginID) (uint64, bool) {
+	m, ok := k.MemberByOrigin(o)
+	return m.Epoch, ok && m.Active()
+}
+
+func (n *Node) rules() feed.Rules {
+	s := n.state()
+	return feed.Rules{Federation: s.Federation(), Keys: keys{s}, Now: n.o.Now()}
+}
+
+func (n *Node) registrySeq() uint64 {
+	if s := n.state(); s != nil {
+		return s.Seq()
+	}
+	return 0
+}
+
+// openKeeper makes the keeper of the registry of a federation.
+func (n *Node) openKeeper(f identity.FederationID, contacts []identity.NodeID, bootstrap bool) error {
+	k, err := consensus.New(consensus.Options{
+		Dir: n.o.Dir, Federation: f, Self: n.keys.node, Network: n.transport, Chain: n.store.Chain(),
+		Bootstrap: bootstrap, Contacts: contacts, OnChange: n.registryChanged, Alive: n.alive,
+		Logger: n.o.Logger, Now: n.o.Now,
+	})
+	if err != nil {
+		return err
+	}
+	n.keeper.Store(k)
+	return nil
+}
+
+func (n *Node) alive() []identity.NodeID {
+	if g := n.gossip.Load(); g != nil {
+		return g.Alive()
+	}
+	return nil
+}
+
+// registryChanged is told of each new entry: who left is cut off, who came is
+// compared with.
+func (n *Node) registryChanged(*registry.State) {
+	go n.transport.Recheck()
+	if r := n.replicator.Load(); r != nil {
+		r.Poke()
+		go r.SpreadRegistry(context.Background(), n.registrySeq())
+	}
+}
+
+// runFederation runs the node's part in its federation, from the moment it
+// knows of one. A part that fails is started again; readers do not notice.
+func (n *Node) runFederation(ctx context.Context) error {
+	n.transport.ServeHTTP(http.HandlerFunc(n.serveFederation))
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-n.joining:
+	}
+	sup := suture.New("federation", suture.Spec{
+		EventHook: func(e suture.Event) {
+			n.o.Logger.Warn("a part of the federation was started again", "event", e.String())
+		},
+	})
+	sup.Add(service{"registry", n.keeper.Load().Run})
+	sup.Add(service{"joining", n.runJoin})
+	sup.Add(service{"member", n.runMember})
+	if err := sup.Serve(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// service is a function under supervision. Coming to its end without an error
+// means that it has nothing more to do.
+type service struct {
+	name string
+	run  func(context.Context) error
+}
+
+func (s service) String() string { return s.name }
+
+// Serve implements [suture.Service].
+func (s service) Serve(ctx context.Context) error {
+	if err := s.run(ctx); err != nil {
+		return fmt.Errorf("%s: %w", s.name, err)
+	}
+	return suture.ErrDoNotRestart
+}
+
+// serveFederation answers peers: the registry, then feeds.
+func (n *Node) serveFederation(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/r1/registry") && n.keeper.Load() != nil:
+		n.keeper.Load().Handler().ServeHTTP(w, r)
+	case n.replicator.Load() != nil:
+		n.replicator.Load().Handler().ServeHTTP(w, r)
+	default:
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+}
+
+// admitted waits until the registry names this node.
+func (n *Node) admitted(ctx context.Context) (registry.Member, error) {
+	k := n.keeper.Load()
+	for {
+		changed := k.Changed()
+		if m, ok := n.self(); ok {
+			return m, nil
+		}
+		select {
+		case <-ctx.Done():
+			return registry.Member{}, ctx.Err()
+		case <-changed:
+		}
+	}
+}
+
+// runMember publishes and replicates, once admitted.
+func (n *Node) runMember(ctx context.Context) error {
+	m, err := n.admitted(ctx)
+	if err != nil {
+		return nil // stopped before it was admitted
+	}
+	if m.Country != n.o.Config.Country {
+		return fmt.Errorf("the configuration says country %s, the registry knows this node as %s's; put country = %q into the configuration", n.o.Config.Country, m.Country, m.Country)
+	}
+	if !n.wasMember {
+		if err := n.catalog.Rebuild(ctx); err != nil { // feeds whose country was not known before
+			return err
+		}
+	}
+	var rep *replication.Replicator
+	publisher, err := feed.NewPublisher(feed.PublisherOptions{
+		Federation: n.state().Federation(), Origin: m.Origin, Store: n.store, Appender: n.catalog,
+		Keys: func() feed.Keys { return keys{n.state()} }, Registry: n.registrySeq,
+		PublishKey: n.keys.publish, AdminKey: n.keys.admin, GuardPath: filepath.Join(n.o.Dir, fileGuard),
+		Announce: func(v *feed.Verified) { rep.Announce(ctx, v) },
+		Logger:   n.o.Logger, Now: n.o.Now,
+	})
+	if err != nil {
+		return err
+	}
+	rep, err = replication.New(replication.Options{
+		Own: m.Origin, Store: n.store, Appender: n.catalog, Rules: n.rules, RegistrySeq: n.registrySeq, Peers: n.peers,
+		Client: n.transport.Client(), Reset: n.transport.Reset, Shared: publisher.Shared, Beat: publisher.Beat,
+		NewerOwn: publisher.Seen,
+		Adopted: func() {
+			if err := publisher.Adopt(); err != nil {
+				n.o.Logger.Error("publishing stays stopped", "err", err)
+			}
+		},
+		NewRegistry: func(uint64) { n.keeper.Load().Poke() },
+		Gossip:      n.spread, Logger: n.o.Logger, Now: n.o.Now,
+	})
+	if err != nil {
+		return err
+	}
+	n.replicator.Store(rep)
+	n.publisher.Store(publisher)
+	n.once.Do(func() { close(n.signing) })
+
+	sup := suture.NewSimple("member")
+	sup.Add(service{"replication", rep.Run})
+	if !n.o.Config.Federation.OutboundOnly {
+		g, err := n.openGossip(rep)
+		if err != nil {
+			return err
+		}
+		n.gossip.Store(g)
+		sup.Add(service{"gossip", g.Run})
+		sup.Add(service{"admissions", n.runAdmissions})
+	}
+	if err := sup.Serve(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// openGossip connects gossip's hints with replication.
+func (n *Node) openGossip(rep *replication.Replicator) (*gossip.Gossip, error) {
+	return gossip.New(gossip.Options{
+		Transport: n.transport, Self: n.id, Federation: n.state().Federation(),
+		Peers: n.gossipPeers, State: n.summary, Logger: n.o.Logger,
+		Hinted: func(from identity.NodeID, h gossip.Hint) { rep.HeardHead(context.Background(), from, h.Body) },
+		Heard: func(from identity.NodeID, s gossip.Summary) {
+			if s.RegistrySeq > n.registrySeq() {
+				n.keeper.Load().Poke()
+			}
+			marks := make([]replication.Mark, 0, len(s.Feeds))
+			for _, f := range s.Feeds {
+				marks = append(marks, replication.Mark{Origin: f.Origin, Epoch: f.Epoch, N: f.N})
+			}
+			rep.Heard(from, marks)
+		},
+	})
+}
+
+// gossipPeers are all nodes that take part in gossip.
+func (n *Node) gossipPeers() []transport.Peer {
+	var out []transport.Peer
+	for _, id := range n.peers() {
+		if p, ok := (*directory)(n).Peer(id); ok {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// summary is how far the feeds and the registry have got here.
+func (n *Node) summary() gossip.Summary {
+	var out gossip.Summary
+	s := n.state()
+	if s == nil {
+		return out
+	}
+	out.RegistrySeq = s.Seq()
+	hash := s.Hash()
+	copy(out.RegistryHash[:], hash[:])
+	origins, err := n.store.Origins()
+	if err != nil {
+		return out
+	}
+	for _, o := range origins {
+		view, err := n.store.View(o)
+		if err != nil {
+			continue
+		}
+		if h := view.Head(); h != nil {
+			mark := gossip.FeedMark{Origin: o, Epoch: h.Epoch, N: h.N}
+			copy(mark.Hash[:], h.Hash[:])
+			out.Feeds = append(out.Feeds, mark)
+		}
+		view.Close()
+	}
+	return out
+}
+
+// spread gossips a new head; peers that it reaches pull it.
+func (n *Node) spread(o identity.OriginID, head []byte) {
+	if g := n.gossip.Load(); g != nil {
+		_ = g.Announce(gossip.Hint{Name: o.String(), Body: head}) // a head is always small enough
+	}
+}
+
+// unreachable reports whether some peers, and which, could not be reached.
+func (n *Node) unreachable() []identity.NodeID {
+	if r := n.replicator.Load(); r != nil {
+		out := r.Unreachable()
+		slices.SortFunc(out, func(a, b identity.NodeID) int { return strings.Compare(a.String(), b.String()) })
+		return out
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/2ps-project/waymark/config"
+	"github.com/2ps-project/waymark/federation/enroll"
+	"github.com/2ps-project/waymark/federation/identity"
+	"github.com/2ps-project/waymark/federation/registry"
+	"github.com/2ps-project/waymark/node/control"
+)
+
+// Init makes a node: its keys and its configuration. It writes the keys first
+// and the configuration last, so that a directory with a configuration is a
+// whole node; what it made is removed again when it fails. It refuses a
+// directory that holds a node or a part of one.
+func Init(dir string, c config.Config) (err error) {
+	if err := checkEmpty(dir); err != nil {
+		return err
+	}
+	keys := filepath.Join(dir, dirKeys)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the directory: %w", err)
+	}
+	if err := os.Mkdir(keys, 0o700); err != nil {
+		return fmt.Errorf("make the directory of the keys: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(keys) // made above: nothing of anybody else's
+		}
+	}()
+	for _, role := range []identity.Role{identity.RoleAdmin, identity.RolePublish, identity.RoleNode} {
+		key, err := identity.Generate(role)
+		if err != nil {
+			return err
+		}
+		if err := key.Save(filepath.Join(keys, string(role)+".key")); err != nil {
+			return err
+		}
+	}
+	seal, err := identity.GenerateSeal()
+	if err != nil {
+		return err
+	}
+	if err := seal.Save(filepath.Join(keys, string(identity.RoleSeal)+".key")); err != nil {
+		return err
+	}
+	return c.Write(dir)
+}
+
+// checkEmpty refuses a directory that holds a node or a part of one. Files that
+// no node makes, such as lost+found, do no harm.
+func checkEmpty(dir string) error {
+	for _, name := range []string{config.FileName, dirKeys, dirStore} {
+		_, err := os.Lstat(filepath.Join(dir, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("look into %s: %w", dir, err)
+		}
+		if name == config.FileName {
+			return &control.Error{Code: "node_exists",
+				Message: fmt.Sprintf("%s already holds a node. Making another one there would overwrite its keys, and its country could never publish again.", dir),
+				Next:    fmt.Sprintf("Look at it with: waymark status --dir %s. For a second node choose another directory with --dir.", dir)}
+		}
+		return &control.Error{Code: "node_exists",
+			Message: fmt.Sprintf("%s holds a part of a node: %s is there, %s is not. It may be all that is left of a country's keys or listings.", dir, name, config.FileName),
+			Next:    fmt.Sprintf("Restore the node from its backup, or choose another directory with --dir. If you are sure that it was never used, remove %s.", filepath.Join(dir, name))}
+	}
+	return nil
+}
+
+// IsMember reports whether the stopped node in dir belongs to a federation.
+func IsMember(dir string, c config.Config) (bool, error) {
+	st, err := openStore(dir, c, discard(), nil)
+	if err != nil {
+		return false, err
+	}
+	last, err := st.Chain().Last()
+	return last > 0, errors.Join(err, st.Close())
+}
+
+// Found founds a federation with this country as its first member. The node
+// must be stopped, and must not be in a federation or on its way into one.
+func Found(_ context.Context, dir string, c config.Config, name string, demo bool) (err error) {
+	keys, err := loadKeys(dir)
+	if err != nil {
+		return err
+	}
+	if j, err := loadJoin(dir); err != nil {
+		return err
+	} else if j != nil {
+		return &control.Error{Class: control.Refused, Code: "joining",
+			Message: fmt.Sprintf("This node has asked to join the federation %q.", j.Name),
+			Next:    "Wait for the answer, or make a new node in another directory to found a federation."}
+	}
+	st, err := openStore(dir, c, discard(), nil)
+	if err != nil {
+		return running(dir, err)
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	chain := st.Chain()
+	last, err := chain.Last()
+	if err != nil {
+		return err
+	}
+	if last > 0 {
+		entries, err := chain.Entries(1, 1)
+		if err != nil {
+			return err
+		}
+		known := ""
+		if s, err := registry.Replay(entries); err == nil {
+			known = fmt.Sprintf(" %q", s.Name())
+		}
+		return &control.Error{Class: control.Refused, Code: "already_member",
+			Message: fmt.Sprintf("This node belongs to the federation%s already. A second one would part its country from the others.", known),
+			Next:    fmt.Sprintf("Run it with: waymark serve --dir %s", dir)}
+	}
+	founder, err := enroll.NewCandidate(c.Country, c.Operator, "", identity.NewOriginID(), keys.registry(), keys.seal, c.Federation.Advertise, c.Federation.Voter)
+	if err != nil {
+		return err
+	}
+	entry, _, err := registry.Found(name, demo, founder, keys.registry(), time.Now())
+	if err != nil {
+		return err
+	}
+	return chain.Append(1, entry.Encode())
+}

@@ -1,0 +1,456 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/2ps-project/waymark/config"
+	"github.com/2ps-project/waymark/federation/enroll"
+	"github.com/2ps-project/waymark/federation/identity"
+	"github.com/2ps-project/waymark/federation/registry"
+	"github.com/2ps-project/waymark/federation/transport"
+	"github.com/2ps-project/waymark/node/control"
+	"github.com/2ps-project/waymark/node/store"
+)
+
+// joinPoll is how often a node that waits asks whether it was admitted.
+const joinPoll = 2 * time.Second
+
+// loadJoin reads how far joining has got; nil when no join is under way.
+func loadJoin(dir string) (*enroll.JoinState, error) {
+	b, err := os.ReadFile(filepath.Join(dir, fileJoin))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read how far joining has got: %w", err)
+	}
+	return enroll.UnmarshalJoinState(b)
+}
+
+func saveJoin(dir string, j *enroll.JoinState) error {
+	b, err := j.Marshal()
+	if err == nil {
+		err = writeFile(filepath.Join(dir, fileJoin), b)
+	}
+	if err != nil {
+		return fmt.Errorf("keep how far joining has got: %w", err)
+	}
+	return nil
+}
+
+// joiner is what knocks for a node.
+type joiner struct {
+	dir  string
+	c    config.Config
+	keys keyring
+	dial enroll.Dial
+	now  func() time.Time
+}
+
+func (j joiner) newcomer() (*enroll.Newcomer, error) {
+	who, err := enroll.NewCandidate(j.c.Country, j.c.Operator, "", identity.NewOriginID(), j.keys.registry(), j.keys.seal, j.c.Federation.Advertise, j.c.Federation.Voter)
+	if err != nil {
+		return nil, err
+	}
+	return &enroll.Newcomer{Candidate: who, Keys: j.keys.registry(), Version: version(), Dial: j.dial, Now: j.now}, nil
+}
+
+// knock asks for admission, or asks how it stands when this invitation was used
+// for a knock before.
+func (j joiner) knock(ctx context.Context, invitation string) (*enroll.JoinState, error) {
+	n, err := j.newcomer()
+	if err != nil {
+		return nil, err
+	}
+	inv, err := enroll.Parse(invitation)
+	if err != nil {
+		return nil, err
+	}
+	before, err := loadJoin(j.dir)
+	if err != nil {
+		return nil, err
+	}
+	if before != nil {
+		if used, err := enroll.Parse(string(before.Invitation)); err == nil && used.ID() == inv.ID() {
+			if _, err := n.Ask(ctx, before); err != nil {
+				return nil, err
+			}
+			return before, saveJoin(j.dir, before)
+		}
+	}
+	state, err := n.Knock(ctx, inv)
+	if err != nil {
+		return nil, err
+	}
+	return state, saveJoin(j.dir, state)
+}
+
+func joined(j *enroll.JoinState) control.Joined {
+	out := control.Joined{Federation: j.Name, Sponsor: j.Sponsor, Admitted: j.Answer.Standing == enroll.Admitted}
+	copy(out.Numbers[:], strings.Fields(j.Numbers))
+	return out
+}
+
+// Join knocks for the stopped node in dir.
+func Join(ctx context.Context, dir string, c config.Config, invitation string) (control.Joined, error) {
+	keys, err := loadKeys(dir)
+	if err != nil {
+		return control.Joined{}, err
+	}
+	if member, err := IsMember(dir, c); err != nil {
+		return control.Joined{}, running(dir, err)
+	} else if member {
+		return control.Joined{}, errMember(dir)
+	}
+	t, err := transport.New(transport.Options{Key: keys.node, Listener: closed{}, Directory: nobody{}})
+	if err != nil {
+		return control.Joined{}, err
+	}
+	j := joiner{dir: dir, c: c, keys: keys, dial: t.DialJoin, now: time.Now}
+	state, err := j.knock(ctx, invitation)
+	if err != nil {
+		return control.Joined{}, explainJoin(err)
+	}
+	return joined(state), nil
+}
+
+// closed is the listener of a process that only calls.
+type closed struct{}
+
+func (closed) Accept() (net.Conn, error) { return nil, net.ErrClosed }
+func (closed) Close() error              { return nil }
+func (closed) Addr() net.Addr            { return &net.TCPAddr{} }
+
+// nobody is the directory of a node without a federation.
+type nobody struct{}
+
+func (nobody) Peer(identity.NodeID) (transport.Peer, bool) { return transport.Peer{}, false }
+
+func errMember(dir string) error {
+	return &control.Error{Class: control.Refused, Code: "already_member", Message: "This node belongs to a federation already.",
+		Next: fmt.Sprintf("Look at it with: waymark status --dir %s", dir)}
+}
+
+// running says what to do when another process has the data open.
+func running(dir string, err error) error {
+	if errors.Is(err, store.ErrInUse) {
+		return &control.Error{Class: control.Failed, Code: "running", Message: fmt.Sprintf("The node in %s is running.", dir), Next: "Stop it first, then do this again."}
+	}
+	return err
+}
+
+// explainJoin turns a refusal into an error for a person.
+func explainJoin(err error) error {
+	var r *enroll.Refusal
+	if !errors.As(err, &r) {
+		return err
+	}
+	class := control.Refused
+	switch r.Code {
+	case enroll.Typo, enroll.NoInvitation:
+		class = control.Usage
+	case enroll.Unreachable, enroll.NotReady, enroll.Clock:
+		class = control.Failed
+	}
+	return &control.Error{Class: class, Code: string(r.Code), Message: r.Text, Next: r.Next}
+}
+
+// resume continues where the node was: in its federation, or on its way in.
+func (n *Node) resume() error {
+	chain := n.store.Chain()
+	last, err := chain.Last()
+	if err != nil {
+		return err
+	}
+	if last > 0 {
+		entries, err := chain.Entries(1, 1)
+		if err != nil {
+			return err
+		}
+		genesis, err := registry.Replay(entries)
+		if err != nil {
+			return fmt.Errorf("the registry here cannot be read: %w", err)
+		}
+		_, founder, ok := genesis.Node(n.id)
+		if err := n.openKeeper(genesis.Federation(), nil, ok && founder.Origin == genesis.Founder()); err != nil {
+			return err
+		}
+		if _, in := n.self(); in {
+			_ = os.Remove(filepath.Join(n.o.Dir, fileJoin)) // left by a crash after admission
+			n.wasMember = true
+			close(n.joining)
+			return nil
+		}
+	}
+	j, err := loadJoin(n.o.Dir)
+	if err != nil || j == nil {
+		return err
+	}
+	return n.await(j)
+}
+
+// await takes up a join that is under way.
+func (n *Node) await(j *enroll.JoinState) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.join = j
+	if n.keeper.Load() != nil {
+		return nil
+	}
+	if err := n.openKeeper(j.Federation, j.Nodes(), false); err != nil {
+		return err
+	}
+	close(n.joining)
+	return nil
+}
+
+func (n *Node) joiner() joiner {
+	return joiner{dir: n.o.Dir, c: n.o.Config, keys: n.keys, dial: n.transport.DialJoin, now: n.o.Now}
+}
+
+// Join implements [control.Node].
+func (a *admin) Join(ctx context.Context, invitation string, wait bool) (control.Joined, error) {
+	n := (*Node)(a)
+	if _, in := n.self(); in {
+		return control.Joined{}, errMember(n.o.Dir)
+	}
+	state, err := n.joiner().knock(ctx, invitation)
+	if err != nil {
+		return control.Joined{}, explainJoin(err)
+	}
+	if k := n.keeper.Load(); k != nil && k.Options.Federation != state.Federation {
+		return control.Joined{}, &control.Error{Class: control.Failed, Code: "restart", Message: "The request is delivered, but this node was waiting for another federation before.",
+			Next: fmt.Sprintf("Stop it and start it again: waymark serve --dir %s", n.o.Dir)}
+	}
+	if err := n.await(state); err != nil {
+		return control.Joined{}, err
+	}
+	out := joined(state)
+	if wait {
+		if _, err := n.admitted(ctx); err != nil {
+			return out, err
+		}
+		out.Admitted = true
+	}
+	return out, nil
+}
+
+// runJoin asks how a knock stands until the registry names this node.
+func (n *Node) runJoin(ctx context.Context) error {
+	tick := time.NewTicker(joinPoll)
+	defer tick.Stop()
+	for {
+		if _, in := n.self(); in {
+			n.mu.Lock()
+			n.join = nil
+			n.mu.Unlock()
+			_ = os.Remove(filepath.Join(n.o.Dir, fileJoin))
+			return nil
+		}
+		n.mu.Lock()
+		j := n.join
+		n.mu.Unlock()
+		if j != nil && j.Answer.Standing != enroll.Refused {
+			n.ask(ctx, *j)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.keeper.Load().Changed():
+		case <-tick.C:
+		}
+	}
+}
+
+func (n *Node) ask(ctx context.Context, j enroll.JoinState) {
+	if j.Answer.Standing != enroll.Admitted {
+		newcomer, err := n.joiner().newcomer()
+		if err == nil {
+			_, err = newcomer.Ask(ctx, &j)
+		}
+		if err != nil && ctx.Err() == nil {
+			n.o.Logger.Info("still waiting to be admitted", "err", err)
+		}
+		n.mu.Lock()
+		n.join = &j
+		n.mu.Unlock()
+	}
+	if j.Answer.Standing == enroll.Admitted {
+		n.keeper.Load().Poke() // the registry comes from those who took the knock
+	}
+}
+
+// runAdmissions takes the knocks of those whom this country invited.
+func (n *Node) runAdmissions(ctx context.Context) error {
+	s, err := enroll.New(enroll.Options{
+		Registry: n.keeper.Load(), Admin: n.keys.admin, Seal: n.keys.seal, Node: n.id,
+		Listener: n.transport.Accept(transport.ProtoJoin), Store: n.invitations, Logger: n.o.Logger, Now: n.o.Now,
+	})
+	if err != nil {
+		return err
+	}
+	n.admissions.Store(s)
+	return s.Run(ctx)
+}
+
+// Invite implements [control.Node].
+func (a *admin) Invite(ctx context.Context, country string, expiry time.Duration) (control.Invitation, error) {
+	n := (*Node)(a)
+	self, in := n.self()
+	if !in {
+		return control.Invitation{}, &control.Error{Class: control.Refused, Code: "not_member", Message: "This node is not in a federation, so it has nothing to invite to.",
+			Next: "Found a federation with waymark found, or join one with waymark join."}
+	}
+	s := n.state()
+	if _, taken := s.MemberByCountry(country); taken {
+		return control.Invitation{}, &control.Error{Class: control.Refused, Code: "country_taken", Message: fmt.Sprintf("%s is a member already.", country), Next: "See: waymark country list"}
+	}
+	var contacts []enroll.Contact
+	for _, node := range self.Nodes {
+		for _, e := range node.Endpoints {
+			contacts = append(contacts, enroll.Contact{Endpoint: e, Node: node.ID})
+		}
+	}
+	if len(contacts) == 0 {
+		return control.Invitation{}, &control.Error{Class: control.Refused, Code: "no_address", Message: "Nobody can call this node: it advertises no address.",
+			Next: "Set federation.advertise in the configuration and start the node again."}
+	}
+	inv, command, err := enroll.Invite(s, n.keys.admin, country, contacts, expiry, n.o.Now())
+	if err != nil {
+		return control.Invitation{}, &control.Error{Class: control.Usage, Code: "bad_invitation", Message: err.Error() + "."}
+	}
+	if err := n.invitations.Keep(inv); err != nil {
+		return control.Invitation{}, err
+	}
+	if _, err := n.keeper.Load().Propose(ctx, command); err != nil {
+		return control.Invitation{}, explainProposal(err)
+	}
+	text, err := inv.File()
+	if err != nil {
+		return control.Invitation{}, err
+	}
+	path := filepath.Join(n.o.Dir, dirInvitations, fmt.Sprintf("invitation-%s-%s.txt", country, inv.ID()))
+	if err := writeFile(path, text); err != nil {
+		return control.Invitation{}, fmt.Errorf("write the invitation: %w", err)
+	}
+	code, err := inv.Code()
+	if err != nil {
+		return control.Invitation{}, err
+	}
+	return control.Invitation{Code: code, File: path, Country: country, Expires: time.Unix(inv.Expires, 0).UTC(), Federation: s.Name()}, nil
+}
+
+// Pending implements [control.Node].
+func (a *admin) Pending(context.Context) ([]control.Pending, error) {
+	n := (*Node)(a)
+	out := []control.Pending{}
+	s := n.state()
+	if s == nil {
+		return out, nil
+	}
+	waiting, err := n.invitations.Waiting()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range waiting {
+		v := control.Pending{Country: p.Country, Operator: p.Candidate.Operator, Sponsor: n.o.Config.Country, Approved: []string{}, Needed: s.Policy().Needed(actives(s))}
+		copy(v.Numbers[:], strings.Fields(p.Numbers))
+		if inv, ok := s.Invitation(p.Invitation); ok {
+			v.Expires = time.Unix(inv.Expires, 0).UTC()
+		}
+		out = append(out, v)
+	}
+	for _, p := range s.Proposals() {
+		if !p.Done {
+			out = append(out, pending(s, p))
+		}
+	}
+	return out, nil
+}
+
+func actives(s *registry.State) (n int) {
+	for _, m := range s.Members() {
+		if m.Active() {
+			n++
+		}
+	}
+	return n
+}
+
+func pending(s *registry.State, p registry.Proposal) control.Pending {
+	code := func(o identity.OriginID) string { m, _ := s.MemberByOrigin(o); return m.Country }
+	v := control.Pending{
+		Country: p.Candidate.Country, Operator: p.Candidate.Operator, Sponsor: code(p.Sponsor), Approved: []string{},
+		Needed: s.Policy().Needed(actives(s)), Expires: time.Unix(p.Expires, 0).UTC(),
+	}
+	for _, o := range p.Approvals {
+		v.Approved = append(v.Approved, code(o))
+	}
+	return v
+}
+
+// Approve implements [control.Node]. The sponsor's approval proposes the
+// newcomer; that of others counts for the proposal.
+func (a *admin) Approve(ctx context.Context, country, numbers string) (control.Pending, error) {
+	n := (*Node)(a)
+	s := n.state()
+	none := &control.Error{Class: control.Failed, Code: "nobody_waits", Message: fmt.Sprintf("Nobody from %s is waiting to be admitted.", country),
+		Next: "See who is with: waymark country pending"}
+	if s == nil {
+		return control.Pending{}, none
+	}
+	waiting, err := n.invitations.Waiting()
+	if err != nil {
+		return control.Pending{}, err
+	}
+	for _, p := range waiting {
+		server := n.admissions.Load()
+		if p.Country != country || server == nil {
+			continue
+		}
+		if _, err := server.Admit(ctx, p.Invitation, numbers); err != nil {
+			return control.Pending{}, explainJoin(err)
+		}
+		return n.outcome(country, p.Candidate.Origin)
+	}
+	for _, p := range s.Proposals() {
+		if p.Candidate.Country != country || p.Done {
+			continue
+		}
+		_, command, err := registry.NewCommand(s, registry.KindApprove, registry.Approve{Proposal: p.ID, Hash: p.Hash}, n.keys.admin)
+		if err != nil {
+			return control.Pending{}, err
+		}
+		if _, err := n.keeper.Load().Propose(ctx, command); err != nil {
+			return control.Pending{}, explainProposal(err)
+		}
+		return n.outcome(country, p.Candidate.Origin)
+	}
+	return control.Pending{}, none
+}
+
+// outcome is how a newcomer stands after an approval.
+func (n *Node) outcome(country string, origin identity.OriginID) (control.Pending, error) {
+	s := n.state()
+	if m, ok := s.MemberByOrigin(origin); ok {
+		return control.Pending{Country: country, Operator: m.Operator, Approved: []string{}, Admitted: true}, nil
+	}
+	for _, p := range s.Proposals() {
+		if p.Candidate.Origin == origin {
+			return pending(s, p), nil
+		}
+	}
+	return control.Pending{Country: country, Approved: []string{}}, nil
+}
+
+// discard is a logger that says nothing.
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -1,0 +1,331 @@
+// Package node is one country's running node: it builds the parts, starts them
+// in order and stops them in reverse.
+//
+// Readers come first. The pages answer from this node's own disk as soon as the
+// search index stands, and nothing of the federation can take them away: its
+// parts run under a supervisor that restarts them.
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/google/uuid"
+
+	"github.com/2ps-project/waymark/config"
+	"github.com/2ps-project/waymark/federation/consensus"
+	"github.com/2ps-project/waymark/federation/enroll"
+	"github.com/2ps-project/waymark/federation/feed"
+	"github.com/2ps-project/waymark/federation/gossip"
+	"github.com/2ps-project/waymark/federation/identity"
+	"github.com/2ps-project/waymark/federation/registry"
+	"github.com/2ps-project/waymark/federation/replication"
+	"github.com/2ps-project/waymark/federation/transport"
+	"github.com/2ps-project/waymark/node/catalog"
+	"github.com/2ps-project/waymark/node/control"
+	"github.com/2ps-project/waymark/node/editorial"
+	"github.com/2ps-project/waymark/node/listing"
+	"github.com/2ps-project/waymark/node/locale"
+	"github.com/2ps-project/waymark/node/search"
+	"github.com/2ps-project/waymark/node/store"
+	"github.com/2ps-project/waymark/node/web/page"
+)
+
+// Options say which node to run.
+type Options struct {
+	Dir    string
+	Config config.Config
+	Logger *slog.Logger     // discards when nil
+	Now    func() time.Time // time.Now when nil
+	// Crisis are a country's confirmed crisis contacts; nil shows what holds
+	// everywhere.
+	Crisis func(country string) []page.CrisisContact
+}
+
+// Node is a running node.
+type Node struct {
+	o       Options
+	keys    keyring
+	id      identity.NodeID
+	locale  *locale.Set
+	store   *store.Store
+	index   *search.Index
+	catalog *catalog.Catalog
+	desk    *editorial.Desk
+	ready   chan struct{}
+
+	invitations *enroll.Store
+	wasMember   bool // when New returned
+
+	public, ops, federation net.Listener
+	transport               *transport.Transport
+	joining                 chan struct{} // closed when the node knows which federation it wants
+	signing                 chan struct{} // closed when the publisher is there
+
+	keeper     atomic.Pointer[consensus.Keeper]
+	publisher  atomic.Pointer[feed.Publisher]
+	replicator atomic.Pointer[replication.Replicator]
+	gossip     atomic.Pointer[gossip.Gossip]
+	admissions atomic.Pointer[enroll.Server]
+
+	once sync.Once // closes signing
+	mu   sync.Mutex
+	join *enroll.JoinState // while not yet admitted; nil otherwise
+}
+
+// New opens a node's directory and its ports. It leaves nothing open when it
+// fails. Run runs the node.
+func New(o Options) (n *Node, err error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	n = &Node{o: o, ready: make(chan struct{}), joining: make(chan struct{}), signing: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			n.close()
+		}
+	}()
+	if n.keys, err = loadKeys(o.Dir); err != nil {
+		return nil, err
+	}
+	n.id = n.keys.node.Public().NodeID()
+	if n.store, err = openStore(o.Dir, o.Config, o.Logger, n.alias); err != nil {
+		return nil, err
+	}
+	if n.index, err = search.New(search.Options{Now: o.Now, Logger: o.Logger}); err != nil {
+		return nil, err
+	}
+	if n.locale, err = locale.New(); err != nil {
+		return nil, err
+	}
+	n.index.SetLabels(labels(n.locale))
+	if n.catalog, err = catalog.New(catalog.Options{Store: n.store, Index: n.index, Country: n.country, Cadence: n.cadence, Logger: o.Logger, Now: o.Now}); err != nil {
+		return nil, err
+	}
+	if n.desk, err = editorial.New(editorial.Options{Country: o.Config.Country, Store: n.store, Publisher: n.signer, Cadence: n.cadence, Now: o.Now}); err != nil {
+		return nil, err
+	}
+	if n.invitations, err = enroll.OpenStore(filepath.Join(o.Dir, dirInvitations)); err != nil {
+		return nil, err
+	}
+	if err = n.listen(); err != nil {
+		return nil, err
+	}
+	if n.transport, err = transport.New(transport.Options{Key: n.keys.node, Listener: n.federation, Directory: (*directory)(n), Logger: o.Logger, Now: o.Now}); err != nil {
+		return nil, err
+	}
+	return n, n.resume()
+}
+
+func openStore(dir string, c config.Config, log *slog.Logger, alias func(identity.OriginID, feed.Key) feed.Key) (*store.Store, error) {
+	return store.Open(store.Options{Dir: filepath.Join(dir, dirStore), Floor: int64(c.Store.FreeSpaceFloor), Logger: log, Alias: alias})
+}
+
+// listen opens the ports: all of them, or none.
+func (n *Node) listen() (err error) {
+	c := n.o.Config
+	open := func(what, key, address string) net.Listener {
+		if err != nil {
+			return nil
+		}
+		var l net.Listener
+		if l, err = net.Listen("tcp", address); err != nil {
+			err = &control.Error{
+				Class: control.Failed, Code: "port_taken",
+				Message: fmt.Sprintf("The port for %s, %s, cannot be opened: %v.", what, address, err),
+				Next:    fmt.Sprintf("Stop the program that has it, or choose another address for %s in %s.", key, filepath.Join(n.o.Dir, config.FileName)),
+			}
+		}
+		return l
+	}
+	n.public = open("the public pages", "public.listen", c.Public.Listen)
+	n.ops = open("operations", "ops.listen", c.Ops.Listen)
+	address := c.Federation.Listen
+	if c.Federation.OutboundOnly {
+		address = "127.0.0.1:0" // nobody is told; the node only calls others
+	}
+	n.federation = open("the federation", "federation.listen", address)
+	return err
+}
+
+// close closes what New opened.
+func (n *Node) close() {
+	for _, l := range []net.Listener{n.public, n.ops, n.federation} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+	if n.store != nil {
+		if err := n.store.Close(); err != nil {
+			n.o.Logger.Error("the node's data was not closed cleanly", "err", err)
+		}
+	}
+}
+
+// Ready is closed when the node answers readers.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// Run runs the node until ctx ends or a part is lost that it cannot do without.
+// When it returns everything is stopped and closed.
+func (n *Node) Run(ctx context.Context) error {
+	defer n.close()
+	if err := n.catalog.Rebuild(ctx); err != nil {
+		return err
+	}
+	web, err := n.newWeb()
+	if err != nil {
+		return err
+	}
+	server, err := control.New(control.Options{Dir: n.o.Dir, Node: (*admin)(n), Logger: n.o.Logger})
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	run := func(what string, f func(context.Context) error) {
+		g.Go(func() error {
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("%s: %w", what, err)
+			}
+			return nil
+		})
+	}
+	run("search", n.index.Run)
+	run("pages", web.Run)
+	run("command line", server.Run)
+	run("federation port", n.transport.Run)
+	run("federation", n.runFederation)
+	run("index", n.mend)
+	close(n.ready)
+	err = g.Wait()
+	if p := n.publisher.Load(); p != nil {
+		p.Wait() // the last head's guard
+	}
+	return err
+}
+
+// mend rebuilds the search index when it missed something.
+func (n *Node) mend(ctx context.Context) error {
+	tick := time.NewTicker(30 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if n.catalog.Lost() {
+				if err := n.catalog.Rebuild(ctx); err != nil {
+					n.o.Logger.Error("the search index could not be rebuilt", "err", err)
+				}
+			}
+		}
+	}
+}
+
+// state is the registry as it is here; nil before there is one.
+func (n *Node) state() *registry.State {
+	if k := n.keeper.Load(); k != nil {
+		return k.State()
+	}
+	return nil
+}
+
+// self is this node's member; false until it is admitted.
+func (n *Node) self() (registry.Member, bool) {
+	if s := n.state(); s != nil {
+		_, m, ok := s.Node(n.id)
+		return m, ok
+	}
+	return registry.Member{}, false
+}
+
+// country is whose feed an origin's is; "" when the registry does not know it.
+func (n *Node) country(o identity.OriginID) string {
+	if s := n.state(); s != nil {
+		if m, ok := s.MemberByOrigin(o); ok {
+			return m.Country
+		}
+	}
+	return ""
+}
+
+func (n *Node) cadence() listing.Cadence {
+	s := n.state()
+	if s == nil {
+		return listing.DefaultCadence
+	}
+	c := s.Policy().Cadence
+	return listing.Cadence{Crisis: int(c["crisis"]), Helpline: int(c["helpline"]), Clinic: int(c["clinic"]), Resource: int(c["resource"])}
+}
+
+// alias is the id under which a listing is known here when its own id belongs
+// to another country's.
+func (n *Node) alias(o identity.OriginID, k feed.Key) feed.Key {
+	s := n.state()
+	if s == nil {
+		return k
+	}
+	f := s.Federation()
+	name := append([]byte(n.country(o)), k[:]...)
+	return feed.Key(uuid.NewSHA1(uuid.UUID(f), name))
+}
+
+// signer is the publisher of the own feed, or why there is none. Just after the
+// start of a member's node it waits for the moment that the publisher takes.
+func (n *Node) signer() (editorial.Publisher, error) {
+	if _, in := n.self(); in {
+		select {
+		case <-n.signing:
+		case <-time.After(signerWait):
+		}
+	}
+	if p := n.publisher.Load(); p != nil {
+		return p, nil
+	}
+	return nil, &control.Error{
+		Class: control.Refused, Code: "not_member",
+		Message: "Nothing can be published: this node's country is not a member of a federation yet.",
+		Next:    "What was taken in is kept as a draft. Found a federation with waymark found, or join one with waymark join; then publish.",
+	}
+}
+
+// labels are the names of the vocabulary's terms in every language, so that
+// whoever searches for "anonymous chat" finds the code.
+func labels(texts *locale.Set) []search.Label {
+	var out []search.Label
+	for facet, vocabulary := range map[search.Facet]string{
+		search.Audience: listing.VocabularyAudience, search.Channel: listing.VocabularyChannel,
+		search.Anonymity: listing.VocabularyAnonymity, search.Cost: listing.VocabularyCost, search.Format: listing.VocabularyFormat,
+	} {
+		for _, code := range listing.Terms(vocabulary) {
+			for _, lang := range texts.Languages() {
+				if lang.HasTerm(vocabulary, code) {
+					out = append(out, search.Label{Facet: facet, Code: code, Language: lang.Tag(), Text: lang.Term(vocabulary, code)})
+				}
+			}
+		}
+	}
+	return out
+}
+
+// signerWait bounds how long a publish waits for a node that is starting.
+const signerWait = 10 * time.Second
+
+// version is the program's version as the toolchain stamped it.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}

@@ -1,0 +1,352 @@
+package search
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/RoaringBitmap/roaring/v2"
+)
+
+// check tells why a document cannot be indexed.
+func (d *Doc) check() error {
+	switch {
+	case d.ID == "" || len(d.ID) > maxIDLen || strings.ContainsRune(d.ID, 0):
+		return fmt.Errorf("%w: an id has 1 to %d bytes and no NUL", ErrBadDoc, maxIDLen)
+	case d.Country == "" || len(d.Country) > 8 || strings.ContainsRune(d.Country, 0):
+		return fmt.Errorf("%w: listing %q has no country code", ErrBadDoc, printable(d.ID, 64))
+	}
+	for f := range d.Facets {
+		if !slices.Contains(storedNames[:5], f) {
+			return fmt.Errorf("%w: listing %q: %w", ErrBadDoc, printable(d.ID, 64),
+				&UnknownFacetError{Name: printable(string(f), 64), Nearest: nearestFacet(string(f))})
+		}
+	}
+	return nil
+}
+
+// builder makes a segment of documents added in the order of their identity.
+type builder struct {
+	seg    *segment
+	ids    map[string]uint32 // term → number in order of first sight
+	names  []string
+	stems  [len(stemmers)][]uint32 // number of the stem of a word + 1; 0 = not looked up; own number + 1 = itself
+	tokens []token                 // of the document in hand
+	posts  []post                  // of all documents so far
+	pos    []byte
+	facets [storedFacets]valueLists
+	cover  valueLists
+	pros   []uint32
+	anon   []uint32
+	rules  map[string]uint32
+}
+
+type token struct{ term, pos, weight uint32 }
+
+// post is one posting while a segment is made.
+type post struct {
+	term, doc, pos uint32 // pos: where its positions begin in builder.pos; noPos for a stem
+	tf             uint8
+}
+
+const noPos = math.MaxUint32
+
+func newBuilder(n int) *builder {
+	b := &builder{
+		seg: &segment{
+			n: n, all: roaring.New(), idOff: make([]uint32, 1, n+1), revision: make([]uint64, 0, n), length: make([]uint16, 0, n),
+			assured: make([]int32, 0, n), cadence: make([]int32, 0, n), lapse: make([]int32, 0, n), ages: make([][2]uint8, 0, n),
+			ptOff: make([]uint32, 1, n+1), hourOff: make([]uint32, 1, n+1),
+		},
+		ids: map[string]uint32{}, cover: valueLists{}, rules: map[string]uint32{},
+	}
+	for i := range b.facets {
+		b.facets[i] = valueLists{}
+	}
+	b.seg.all.AddRange(0, uint64(n))
+	return b
+}
+
+// build makes a segment of documents that are sorted by identity and distinct.
+func build(docs []*Doc) *segment {
+	b := newBuilder(len(docs))
+	for i, d := range docs {
+		b.add(uint32(i), d)
+	}
+	return b.finish()
+}
+
+func (b *builder) add(n uint32, d *Doc) {
+	s := b.seg
+	country := strings.ToUpper(d.Country)
+	s.ident = append(s.ident, identityOf(country, d.ID)...)
+	s.idOff = append(s.idOff, uint32(len(s.ident)))
+	s.revision = append(s.revision, d.Revision)
+	s.assured = append(s.assured, d.Assured)
+	cadence := int32(defaultCadence)
+	if d.CadenceDays > 0 {
+		cadence = int32(min(d.CadenceDays, 36500))
+	}
+	s.cadence = append(s.cadence, cadence)
+	lapse := 4 * cadence
+	if d.LapseDays > 0 {
+		lapse = int32(min(d.LapseDays, 146000))
+	}
+	s.lapse = append(s.lapse, lapse)
+	upper := 255
+	if d.MaxAge > 0 {
+		upper = min(d.MaxAge, 255)
+	}
+	s.ages = append(s.ages, [2]uint8{uint8(max(0, min(d.MinAge, 255))), uint8(upper)})
+
+	for i, f := range storedNames[:5] {
+		b.values(b.facets[i], n, d.Facets[f])
+	}
+	b.values(b.facets[5], n, []string{country})
+	tags := make([]string, 0, 8)
+	for _, t := range limit(d.Languages, maxCodes) {
+		tags = append(tags, baseLanguage(t))
+	}
+	b.values(b.facets[6], n, tags)
+	b.coverage(n, country, d)
+	if d.ProfessionalsOnly {
+		b.pros = append(b.pros, n)
+	}
+	if d.AnonymousContact {
+		b.anon = append(b.anon, n)
+	}
+	for _, p := range limit(d.Points, maxPoints) {
+		if p.valid() {
+			s.pts = append(s.pts, p)
+		}
+	}
+	s.ptOff = append(s.ptOff, uint32(len(s.pts)))
+	for _, h := range limit(d.Hours, maxHours) {
+		if r, key, ok := newRule(h); ok {
+			number, seen := b.rules[key]
+			if !seen {
+				number = uint32(len(s.rules))
+				b.rules[key] = number
+				s.rules = append(s.rules, r)
+			}
+			s.hours = append(s.hours, channelHours{number, cmp.Or(h.Assured, d.Assured)})
+		}
+	}
+	s.hourOff = append(s.hourOff, uint32(len(s.hours)))
+	b.texts(n, d.Texts)
+}
+
+func limit[T any](s []T, n int) []T { return s[:min(len(s), n)] }
+
+// values files a document under each of its distinct values.
+func (b *builder) values(l valueLists, doc uint32, list []string) {
+	for _, v := range limit(list, maxCodes) {
+		if v == "" || len(v) > maxIDLen {
+			continue
+		}
+		if docs := l[v]; len(docs) == 0 || docs[len(docs)-1] != doc {
+			l[strings.Clone(v)] = append(docs, doc)
+		}
+	}
+}
+
+// coverage files a document under the countries and regions from which it can
+// be used. Someone anywhere in a country is told of what serves a part of it.
+func (b *builder) coverage(doc uint32, country string, d *Doc) {
+	if d.Global {
+		b.values(b.cover, doc, []string{everywhere})
+	}
+	list := d.Coverage
+	if len(list) == 0 && !d.Global {
+		list = []string{country}
+	}
+	var codes []string
+	for _, c := range limit(list, maxCodes) {
+		c = strings.ToUpper(strings.TrimSpace(c))
+		codes = append(codes, c)
+		if whole, _, part := strings.Cut(c, "-"); part {
+			codes = append(codes, whole+"-*") // some part of it
+		}
+	}
+	slices.Sort(codes)
+	b.values(b.cover, doc, slices.Compact(codes))
+}
+
+const everywhere = "*"
+
+// fieldGap lies between the positions of two texts: no phrase spans it.
+const fieldGap = 100
+
+// texts files a document under its words and their stems.
+func (b *builder) texts(doc uint32, texts []Text) {
+	b.tokens = b.tokens[:0]
+	left, at, length := MaxText, uint32(0), 0
+	for _, t := range texts {
+		text := t.Text[:min(len(t.Text), left)]
+		left -= len(text)
+		lang := languageIndex(baseLanguage(t.Language))
+		if lang >= 0 {
+			b.seg.langs |= 1 << lang
+		}
+		weight := uint32(t.Weight.factor())
+		words(text, func(w []byte) {
+			id := b.term(w)
+			b.tokens = append(b.tokens, token{id, at, weight})
+			at++
+			length += int(weight)
+			if lang >= 0 {
+				if s := b.stem(lang, id); s != id {
+					b.tokens = append(b.tokens, token{s, noPos, weight})
+				}
+			}
+		})
+		at += fieldGap
+	}
+	b.seg.length = append(b.seg.length, uint16(min(length, math.MaxUint16)))
+	slices.SortFunc(b.tokens, func(a, b token) int { return cmp.Or(cmp.Compare(a.term, b.term), cmp.Compare(a.pos, b.pos)) })
+	for i := 0; i < len(b.tokens); {
+		j, tf := i, uint32(0)
+		for j < len(b.tokens) && b.tokens[j].term == b.tokens[i].term {
+			tf += b.tokens[j].weight
+			j++
+		}
+		p := post{term: b.tokens[i].term, doc: doc, pos: noPos, tf: uint8(min(tf, math.MaxUint8))}
+		if b.tokens[i].pos != noPos {
+			p.pos = uint32(len(b.pos))
+			b.pos = binary.AppendUvarint(b.pos, uint64(j-i))
+			last := uint32(0)
+			for _, t := range b.tokens[i:j] {
+				b.pos = binary.AppendUvarint(b.pos, uint64(t.pos-last))
+				last = t.pos
+			}
+		}
+		b.posts = append(b.posts, p)
+		i = j
+	}
+}
+
+func (b *builder) term(w []byte) uint32 {
+	if id, ok := b.ids[string(w)]; ok {
+		return id
+	}
+	return b.intern(string(w))
+}
+
+func (b *builder) intern(s string) uint32 {
+	id := uint32(len(b.names))
+	b.ids[s] = id
+	b.names = append(b.names, s)
+	return id
+}
+
+// stem returns the number of the stem of a word: the word's own where they are
+// equal, which saves its postings.
+func (b *builder) stem(lang int, word uint32) uint32 {
+	known := b.stems[lang]
+	if int(word) >= len(known) {
+		known = append(known, make([]uint32, int(word)+1+len(known)/2-len(known)+64)...)
+		b.stems[lang] = known
+	}
+	if known[word] == 0 {
+		id := word
+		if s := stem(lang, b.names[word]); s != b.names[word] {
+			key := stemPrefix(lang) + s
+			if got, ok := b.ids[key]; ok {
+				id = got
+			} else {
+				id = b.intern(key)
+			}
+		}
+		known[word] = id + 1
+	}
+	return known[word] - 1
+}
+
+// finish sorts what was gathered into the segment. The builder is spent.
+func (b *builder) finish() *segment {
+	s := b.seg
+	order := make([]uint32, len(b.names))
+	for i := range order {
+		order[i] = uint32(i)
+	}
+	slices.SortFunc(order, func(x, y uint32) int { return strings.Compare(b.names[x], b.names[y]) })
+	sorted := make([]string, len(order))
+	rank := make([]uint32, len(order))
+	for i, id := range order {
+		sorted[i], rank[id] = b.names[id], uint32(i)
+	}
+	b.ids, b.names = nil, nil
+	s.terms = newDict(sorted)
+
+	// A counting sort by term keeps the documents in order.
+	s.postOff = make([]uint32, len(sorted)+1)
+	for _, p := range b.posts {
+		s.postOff[rank[p.term]+1]++
+	}
+	for i := range sorted {
+		s.postOff[i+1] += s.postOff[i]
+	}
+	next := slices.Clone(s.postOff)
+	at := make([]uint32, len(b.posts))
+	s.postDoc, s.postTF = make([]uint32, len(b.posts)), make([]uint8, len(b.posts))
+	for _, p := range b.posts {
+		i := next[rank[p.term]]
+		next[rank[p.term]]++
+		s.postDoc[i], s.postTF[i], at[i] = p.doc, p.tf, p.pos
+	}
+	b.posts = nil
+	s.pos = make([]byte, 0, len(b.pos))
+	s.posOff = make([]uint32, len(sorted)+1)
+	for i := range sorted {
+		for _, from := range at[s.postOff[i]:s.postOff[i+1]] {
+			if from != noPos {
+				s.pos = append(s.pos, b.pos[from:from+skipPositions(b.pos[from:])]...)
+			}
+		}
+		s.posOff[i+1] = uint32(len(s.pos))
+	}
+	for i, l := range b.facets {
+		s.facets[i] = l.values()
+	}
+	s.coverage = b.cover.values()
+	s.pros, s.anon = bitmapOf(b.pros), bitmapOf(b.anon)
+	s.seal()
+	return s
+}
+
+// seal derives what follows from the rest.
+func (s *segment) seal() {
+	s.grid()
+	s.anonDense = newBits(s.n)
+	s.anonDense.or(s.anon)
+	for i, b := range ageBands {
+		s.bands[i] = s.aged(b.min, b.max)
+	}
+	s.bytes = s.size()
+}
+
+// skipPositions returns the length of the positions of one posting.
+func skipPositions(b []byte) uint32 {
+	count, n := binary.Uvarint(b)
+	for ; count > 0; count-- {
+		for b[n] >= 0x80 {
+			n++
+		}
+		n++
+	}
+	return uint32(n)
+}
+
+// grid sorts the places of the documents into cells.
+func (s *segment) grid() {
+	s.points = make([]place, 0, len(s.pts))
+	for doc := range uint32(s.n) {
+		for _, p := range s.pts[s.ptOff[doc]:s.ptOff[doc+1]] {
+			s.points = append(s.points, place{cellOf(p), doc, p})
+		}
+	}
+	slices.SortStableFunc(s.points, func(a, b place) int { return cmp.Compare(a.cell, b.cell) })
+}

@@ -1,0 +1,207 @@
+package search_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/2ps-project/waymark/node/search"
+)
+
+// Each line: the word in the text, then words that must find it. A native
+// speaker can mend this table without reading Go.
+var inflections = map[string]string{
+	"pl": `
+		terapia: terapii terapię terapią terapie
+		porada: porady poradę porad poradami
+		anonimowy: anonimowa anonimowego anonimowych anonimowo ANONIMOWY
+		młodzież: młodzieży mlodziez młodzieżą
+		rodzice: rodziców rodzicom rodzicami rodzic
+		dziecko: dzieci dziecka dzieciom dziećmi
+		telefon: telefonu telefonem telefonów telefony
+		myśli: myślami mysli myśl myślach
+		możliwość: możliwości mozliwosc możliwościami
+		poradnia: poradni poradnię poradniach
+		przypadek: przypadku przypadki przypadków`,
+	"cs": `
+		pomoc: pomoci pomocí POMOC
+		linka: linky linku lince linek linkou
+		poradna: poradny poradnu poraden poradně poradnou
+		léčba: léčby léčbu lecba léčbě
+		rodiče: rodičů rodičům rodici rodič
+		dítě: děti dětí dětem dětmi dite
+		anonymní: anonymního anonymním anonymni
+		telefon: telefonu telefony telefonem telefonů
+		problém: problému problémy problémů
+		otec: otce otci otcem`,
+	"lt": `
+		pagalba: pagalbos pagalbai pagalbą pagalboje pagalbų
+		vaikas: vaiko vaikai vaikų vaikams vaikui
+		tėvai: tėvų tėvams tevai tėvus
+		linija: linijos liniją linijoje linijų
+		anoniminė: anoniminės anoniminę anoniminis anonimine
+		skambutis: skambučio skambučiai skambučių
+		žodis: žodžio žodžiai zodis
+		konsultacija: konsultacijos konsultacijų konsultacijoms
+		nemokamas: nemokama nemokamai nemokamos`,
+	"el": `
+		βοήθεια: βοήθειας βοηθεια ΒΟΗΘΕΙΑ
+		γραμμή: γραμμής γραμμές γραμμών γραμμη
+		παιδί: παιδιά παιδιού παιδιών
+		γονείς: γονέας γονέων γονεις
+		ανώνυμη: ανώνυμα ανώνυμος ανώνυμο ανωνυμη
+		υπηρεσία: υπηρεσίες υπηρεσιών υπηρεσίας
+		σύμβουλος: συμβούλου σύμβουλοι ΣΥΜΒΟΥΛΟΣ
+		πρόβλημα: προβλήματος προβλήματα προβλημάτων
+		σκέψεις: σκέψη σκέψεων σκέψης`,
+	"mt": `
+		għajnuna: ghajnuna l-għajnuna għajnuniet
+		servizz: servizzi is-servizz
+		terapija: terapiji
+		linja: linji linjiet
+		anonimu: anonima anonimi
+		ġenitur: ġenituri genituri
+		ħsieb: ħsibijiet hsieb
+		tifel: tfal tifla
+		problema: problemi`,
+	"de": `
+		Therapie: Therapien therapie
+		Ängste: Angst angste Ängsten
+		Gedanken: Gedanke gedanken
+		Straße: Strasse strasse Straßen
+		anonym: anonyme anonymen anonymes
+		Gespräch: Gespräche gesprach Gespraech`,
+	"en": `
+		therapy: therapies
+		thoughts: thought
+		counselling: counsel
+		child: child's
+		worries: worry worried`,
+	"fr": `
+		thérapie: thérapies therapie
+		enfant: enfants l'enfant
+		pensées: pensee pensées
+		gratuite: gratuit gratuits
+		écoute: ecoute d'écoute écoutes`,
+	"it": `
+		terapia: terapie
+		bambini: bambino bambina
+		anonimo: anonima anonimi
+		attività: attivita
+		pensieri: pensiero`,
+	"nl": `
+		gedachten: gedachte
+		gesprek: gesprekken
+		ouders: ouder
+		anoniem: anonieme`,
+	"no": `
+		tanker: tanke tankene
+		foreldre: foreldrene
+		hjelpen: hjelp
+		rådgivning: radgivning rådgivningen
+		følelser: folelser følelsene`,
+	"sv": `
+		tankar: tanken tankarna
+		föräldrar: foraldrar föräldrarna
+		hjälpen: hjälp hjalp
+		samtal: samtalet samtalen`,
+	"fi": `
+		ajatukset: ajatus ajatuksia
+		lapset: lapsi lapsen
+		puhelin: puhelimen
+		vanhemmat: vanhempi vanhempien
+		nimetön: nimeton nimettömän
+		terapia: terapiaa terapian`,
+}
+
+func TestInflectionsFindEachOther(t *testing.T) {
+	for _, lang := range search.Languages() {
+		table, ok := inflections[lang]
+		if !ok {
+			t.Errorf("no table for %s", lang)
+		}
+		for _, line := range strings.Split(strings.TrimSpace(table), "\n") {
+			written, asked, _ := strings.Cut(strings.TrimSpace(line), ":")
+			x := newIndex(t, search.Doc{ID: "1", Country: "XX", Texts: []search.Text{{Language: lang, Text: "nnnn " + written + " mmmm"}}})
+			for _, q := range strings.Fields(asked) {
+				a := ask(t, x, search.Query{Text: q + " mmmm", Language: lang})
+				if a.Total != 1 || a.Matched != a.Words || a.Typos {
+					t.Errorf("%s: %q does not find %q (total %d, %d of %d words, typos %v)", lang, q, written, a.Total, a.Matched, a.Words, a.Typos)
+				}
+				// The language of the page ranks, it is never a wall.
+				if a := ask(t, x, search.Query{Text: q + " mmmm", Language: "en"}); a.Total != 1 || a.Matched == 0 {
+					t.Errorf("%s: %q asked on an English page finds nothing", lang, q)
+				}
+			}
+		}
+	}
+}
+
+func TestDifferentWordsStayApart(t *testing.T) {
+	for _, c := range []struct{ lang, written, asked string }{
+		{"pl", "porada", "pora"}, {"pl", "terapia", "teren"}, {"cs", "linka", "lina"}, {"cs", "pomoc", "pomník"},
+		{"lt", "pagalba", "pagalvė"}, {"el", "γραμμή", "γράμμα"}, {"mt", "servizz", "servi"}, {"de", "Beratung", "Bericht"},
+	} {
+		x := newIndex(t, search.Doc{ID: "1", Country: "XX", Texts: []search.Text{{Language: c.lang, Text: c.written}}})
+		if a := ask(t, x, search.Query{Text: `"` + c.asked + `"`, Language: c.lang}); a.Total != 0 {
+			t.Errorf("%s: %q finds %q in quotes", c.lang, c.asked, c.written)
+		}
+	}
+}
+
+func TestTextForms(t *testing.T) {
+	x := newIndex(t,
+		search.Doc{ID: "chat", Country: "PL", Texts: []search.Text{{Language: "pl", Weight: search.WeightName, Text: "Anonimowy czat Łódź"}, {Language: "en", Text: "Write with a counsellor, day and night"}}},
+		search.Doc{ID: "line", Country: "DE", Texts: []search.Text{{Language: "de", Weight: search.WeightName, Text: "Beratungsstelle Nordlicht"}, {Language: "de", Text: "Hilfe für Eltern und Angehörige, Telefon 116 111"}}},
+	)
+	for _, c := range []struct {
+		name, text, lang string
+		want             string
+	}{
+		{"missing marks", "lodz", "pl", "chat"},
+		{"decomposed marks", "ŁO\u0301DZ\u0301", "pl", "chat"},
+		{"one wrong letter", "nordlcht", "de", "line"},
+		{"two swapped letters", "cazt", "pl", "chat"},
+		{"two mistakes in a long word", "beratunsstele", "de", "line"},
+		{"beginning of the last word", "nordlicht berat", "de", "line"},
+		{"beginning of an earlier word is no match", "berat nordlicht", "de", "line"}, // relaxed to one word
+		{"another language of the same listing", "counsellor", "pl", "chat"},
+		{"the words of two languages", "czat counsellor", "en", "chat"},
+		{"stop words do not count", "hilfe für die eltern", "de", "line"},
+		{"a number", "116 111", "de", "line"},
+		{"phrase", `"day and night"`, "en", "chat"},
+		{"phrase in German quotes", `„Eltern und Angehörige“`, "de", "line"},
+		{"phrase in the wrong order", `"night and day"`, "en", ""},
+		{"phrase over two fields", `"łódź write"`, "en", ""},
+		{"a soft hyphen inside a word", "nord\u00adlicht", "de", "line"},
+		{"half of the words", "nordlicht zzzzqqqq", "de", "line"},
+		{"no word at all", "!?… ---", "de", "chat line"},
+	} {
+		if got := strings.Join(found(t, x, search.Query{Text: c.text, Language: c.lang}), " "); got != c.want {
+			t.Errorf("%s: %q finds %q, want %q", c.name, c.text, got, c.want)
+		}
+	}
+	if a := ask(t, x, search.Query{Text: "nordlicht zzzzqqqq", Language: "de"}); a.Words != 2 || a.Matched != 1 || a.Hits[0].Why[len(a.Hits[0].Why)-1] != search.WhySomeWords {
+		t.Errorf("an answer with some of the words does not say so: %+v", a)
+	}
+	if a := ask(t, x, search.Query{Text: "nordlcht", Language: "de"}); !a.Typos {
+		t.Error("an answer that forgives a mistake does not say so")
+	}
+}
+
+func TestLabelsOfAllLanguagesFind(t *testing.T) {
+	x := newIndex(t,
+		search.Doc{ID: "a", Country: "PL", Texts: []search.Text{{Language: "pl", Text: "Linia wsparcia"}}, Facets: map[search.Facet][]string{search.Anonymity: {"full"}, search.Channel: {"live_chat"}}},
+		search.Doc{ID: "b", Country: "PL", Texts: []search.Text{{Language: "pl", Text: "Linia wsparcia"}}, Facets: map[search.Facet][]string{search.Channel: {"phone"}}},
+	)
+	x.SetLabels([]search.Label{
+		{Facet: search.Anonymity, Code: "full", Language: "en", Text: "Anonymous"},
+		{Facet: search.Anonymity, Code: "full", Language: "lt", Text: "Anonimiškai"},
+		{Facet: search.Channel, Code: "live_chat", Language: "en", Text: "Live chat"},
+		{Facet: search.Freshness, Code: "fresh", Language: "en", Text: "Linia"},
+	})
+	for _, text := range []string{"anonymous chat", "anonimiška chat", "chats anonymous wsparcie"} {
+		if got := found(t, x, search.Query{Text: text, Language: "en"}); len(got) != 1 || got[0] != "a" {
+			t.Errorf("%q finds %v, want a", text, got)
+		}
+	}
+}

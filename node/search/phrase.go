@@ -1,0 +1,96 @@
+package search
+
+import (
+	"encoding/binary"
+	"slices"
+	"sort"
+)
+
+// phrase returns the living documents in which the words stand side by side as
+// written, and how often.
+func (v *view) phrase(words []string) (docs []uint32, tf []uint8) {
+	s := v.seg
+	lists := make([]int, len(words))
+	rarest := 0
+	for i, w := range words {
+		t := s.terms.find(w)
+		if t < 0 {
+			return nil, nil
+		}
+		lists[i] = t
+		if p, q := s.postings(t), s.postings(lists[rarest]); p.to-p.from < q.to-q.from {
+			rarest = i
+		}
+	}
+	p := s.postings(lists[rarest])
+	candidates := slices.DeleteFunc(slices.Clone(s.postDoc[p.from:p.to]), v.isDead)
+	for i, t := range lists {
+		if i != rarest {
+			candidates = common(candidates, s.postDoc[s.postOff[t]:s.postOff[t+1]])
+		}
+	}
+	// starts[i]: where the phrase could begin in candidates[i].
+	var starts [][]uint32
+	for i, t := range lists {
+		at := s.positions(t, candidates)
+		if i == 0 {
+			starts = at
+			continue
+		}
+		for c := range candidates {
+			starts[c] = slices.DeleteFunc(starts[c], func(p uint32) bool {
+				_, ok := slices.BinarySearch(at[c], p+uint32(i))
+				return !ok
+			})
+		}
+	}
+	for c, d := range candidates {
+		if n := len(starts[c]); n > 0 {
+			docs, tf = append(docs, d), append(tf, uint8(min(n, 255)))
+		}
+	}
+	return docs, tf
+}
+
+// common keeps of docs what is in list; both are sorted.
+func common(docs, list []uint32) []uint32 {
+	out := docs[:0]
+	for _, d := range docs {
+		i := sort.Search(len(list), func(i int) bool { return list[i] >= d })
+		if i < len(list) && list[i] == d {
+			out = append(out, d)
+		}
+		list = list[i:]
+	}
+	return out
+}
+
+// positions returns the positions of a word in each of docs, which all have it.
+func (s *segment) positions(term int, docs []uint32) [][]uint32 {
+	out := make([][]uint32, 0, len(docs))
+	pos := s.pos[s.posOff[term]:s.posOff[term+1]]
+	for _, d := range s.postDoc[s.postOff[term]:s.postOff[term+1]] {
+		if len(out) == len(docs) {
+			break
+		}
+		n := skipPositions(pos)
+		if d == docs[len(out)] {
+			out = append(out, decodePositions(pos[:n]))
+		}
+		pos = pos[n:]
+	}
+	return out
+}
+
+func decodePositions(b []byte) []uint32 {
+	count, n := binary.Uvarint(b)
+	list := make([]uint32, 0, count)
+	last := uint32(0)
+	for range count {
+		step, m := binary.Uvarint(b[n:])
+		n += m
+		last += uint32(step)
+		list = append(list, last)
+	}
+	return list
+}

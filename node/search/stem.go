@@ -1,0 +1,114 @@
+package search
+
+import (
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/blevesearch/snowballstem"
+	"github.com/blevesearch/snowballstem/dutch"
+	"github.com/blevesearch/snowballstem/english"
+	"github.com/blevesearch/snowballstem/finnish"
+	"github.com/blevesearch/snowballstem/french"
+	"github.com/blevesearch/snowballstem/german"
+	"github.com/blevesearch/snowballstem/italian"
+	"github.com/blevesearch/snowballstem/norwegian"
+	"github.com/blevesearch/snowballstem/swedish"
+)
+
+// stemmers holds one for each of [Languages], in their order. They take and
+// return folded words: a word asked without its accents has the same stem as
+// the word written with them.
+var stemmers = [...]func(string) string{
+	stemCzech,
+	snowball(german.Stem),
+	stemGreek,
+	snowball(english.Stem),
+	snowball(finnish.Stem),
+	snowball(french.Stem),
+	snowball(italian.Stem),
+	stemLithuanian,
+	stemMaltese,
+	snowball(dutch.Stem),
+	snowball(norwegian.Stem),
+	stemPolish,
+	snowball(swedish.Stem),
+}
+
+// stem returns the stem of a folded word in the language with that index.
+func stem(lang int, word string) string {
+	if len(word) < 3 || word[0] <= '9' {
+		return word
+	}
+	s := stemmers[lang](word)
+	if len(s) < 2 || !utf8.ValidString(s) {
+		return word
+	}
+	return s
+}
+
+var environments = sync.Pool{New: func() any { return snowballstem.NewEnv("") }}
+
+// snowball adapts a stemmer of the Snowball project. They were made for
+// accented words; on folded ones they find the same endings but for a few
+// French and Dutch ones, and never treat the two spellings differently.
+func snowball(f func(*snowballstem.Env) bool) func(string) string {
+	return func(word string) string {
+		env := environments.Get().(*snowballstem.Env)
+		env.SetCurrent(word)
+		f(env)
+		out := strings.ToLower(env.Current())
+		environments.Put(env)
+		return out
+	}
+}
+
+// endings are suffixes grouped by their length in bytes, so that the longest
+// that fits is found in as many steps as it is long.
+type endings struct {
+	by  map[string]struct{}
+	max int
+}
+
+func newEndings(list string) endings {
+	e := endings{by: map[string]struct{}{}}
+	for _, s := range strings.Fields(list) {
+		e.by[s] = struct{}{}
+		e.max = max(e.max, len(s))
+	}
+	return e
+}
+
+// strip cuts the longest ending of w that leaves at least least bytes.
+func (e endings) strip(w string, least int) string {
+	for n := min(e.max, len(w)-least); n > 0; n-- {
+		if _, ok := e.by[w[len(w)-n:]]; ok {
+			return w[:len(w)-n]
+		}
+	}
+	return w
+}
+
+// dropFleetingE removes the e between the two last consonants (linek → link,
+// poraden → poradn), which comes and goes with the ending.
+func dropFleetingE(w string) string {
+	n := len(w)
+	if n < 5 || isVowel(w[n-1]) || w[n-2] != 'e' {
+		return w
+	}
+	if w[n-3] == 'i' && n > 5 && !isVowel(w[n-4]) {
+		return w[:n-3] + w[n-1:]
+	}
+	if isVowel(w[n-3]) {
+		return w
+	}
+	return w[:n-2] + w[n-1:]
+}
+
+func isVowel(c byte) bool {
+	switch c {
+	case 'a', 'e', 'i', 'o', 'u', 'y':
+		return true
+	}
+	return false
+}

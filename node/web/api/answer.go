@@ -1,0 +1,190 @@
+package api
+
+import (
+	"context"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/2ps-project/waymark/node/listing"
+	"github.com/2ps-project/waymark/node/search"
+)
+
+// Catalog is what this package needs to know: answers from this node's own disk.
+type Catalog interface {
+	// Search answers one question. Its errors are those of package search.
+	Search(ctx context.Context, q search.Query) (search.Answer, error)
+	// Get returns what this node can show under an id, or listing.ErrNotFound.
+	Get(ctx context.Context, id string) (listing.Published, error)
+}
+
+// Answer is one page of an answer, as /api/search and `waymark search -o json`
+// write it.
+type Answer struct {
+	Total    int                `json:"total"`
+	Page     int                `json:"page"`
+	PerPage  int                `json:"per_page"`
+	Results  []Result           `json:"results"`
+	Facets   map[string][]Count `json:"facets"`
+	Snapshot string             `json:"snapshot,omitempty"` // asks for further pages of the same list
+	Notice   string             `json:"notice,omitempty"`   // that the data is invented, in a demonstration
+}
+
+// Count is how many listings of an answer have a value.
+type Count struct {
+	Value string `json:"value"`
+	Count int    `json:"count"`
+}
+
+// Result is one listing of an answer.
+type Result struct {
+	ID           string    `json:"id"`
+	Country      string    `json:"country"`
+	Name         string    `json:"name"`
+	Organization string    `json:"organization,omitempty"`
+	Summary      string    `json:"summary"`
+	Languages    []string  `json:"languages"`
+	Status       string    `json:"status"`
+	Alert        string    `json:"alert,omitempty"`
+	AsOf         string    `json:"as_of,omitempty"`        // when its country last confirmed its list, RFC 3339 UTC, to the hour
+	AssuredDate  string    `json:"assured_date,omitempty"` // when the listing was last checked
+	Freshness    string    `json:"freshness"`
+	Channels     []Channel `json:"channels"`
+	OpenNow      string    `json:"open_now,omitempty"`    // true, false, not_stated
+	DistanceKM   *float64  `json:"distance_km,omitempty"` // to its nearest place
+	Why          []string  `json:"why,omitempty"`         // what put it where it is
+}
+
+// Channel is one way of contact. A value that nobody has confirmed for too
+// long stands in UnconfirmedValue: it is not to be dialled or linked.
+type Channel struct {
+	Type             string   `json:"type"`
+	Value            string   `json:"value,omitempty"`
+	UnconfirmedValue string   `json:"unconfirmed_value,omitempty"`
+	Languages        []string `json:"languages"`
+	Anonymity        string   `json:"anonymity"`
+	Cost             string   `json:"cost"`
+	Status           string   `json:"status"`
+	Freshness        string   `json:"freshness"`
+}
+
+// Clock is what the age of a listing is judged by.
+type Clock struct {
+	Now     time.Time
+	Cadence listing.Cadence
+}
+
+const (
+	maxSummary = 300 // runes
+	lapsedNote = "Not confirmed for a long time: the contact details may be wrong."
+)
+
+// Search answers a question. What has vanished between the index and the disk
+// is left out of the page. Errors are those of the catalog.
+func Search(ctx context.Context, c Catalog, q search.Query, clock Clock) (Answer, error) {
+	if q.Now.IsZero() {
+		q.Now = clock.Now
+	}
+	found, err := c.Search(ctx, q)
+	if err != nil {
+		return Answer{}, err
+	}
+	a := Answer{
+		Total: found.Total, Page: found.Page, PerPage: found.PerPage, Snapshot: found.Snapshot,
+		Results: make([]Result, 0, len(found.Hits)), Facets: make(map[string][]Count, len(found.Facets)),
+	}
+	for facet, counts := range found.Facets {
+		list := make([]Count, len(counts))
+		for i, n := range counts {
+			list[i] = Count{n.Value, n.Count}
+		}
+		a.Facets[string(facet)] = list
+	}
+	for _, hit := range found.Hits {
+		p, err := c.Get(ctx, hit.ID)
+		if err != nil || p.Listing == nil {
+			continue
+		}
+		r := NewResult(p, q.Language, clock)
+		r.OpenNow = hit.Open
+		if hit.Distance >= 0 && q.Near != nil {
+			r.DistanceKM = &hit.Distance
+		}
+		for _, why := range hit.Why {
+			r.Why = append(r.Why, string(why))
+		}
+		a.Results = append(a.Results, r)
+	}
+	return a, nil
+}
+
+// NewResult makes the short form of a listing, its name and summary in a language if
+// there is a translation.
+func NewResult(p listing.Published, language string, clock Clock) Result {
+	l := p.Listing
+	freshness := l.Freshness(clock.Now, clock.Cadence)
+	r := Result{
+		ID: l.ID, Country: p.Country, Name: translated(l, language, "name", l.Name), Organization: l.OrganizationName(),
+		Summary: clip(translated(l, language, "description", l.Description)), Languages: []string{},
+		Status: string(l.StatusValue()), Alert: currentAlert(l, clock.Now), AssuredDate: l.AssuredDate,
+		Freshness: string(freshness), Channels: []Channel{},
+	}
+	if !p.AsOf.IsZero() {
+		r.AsOf = p.AsOf.UTC().Truncate(time.Hour).Format(time.RFC3339)
+	}
+	seen := map[string]bool{}
+	add := func(tags []string) {
+		for _, tag := range tags {
+			if tag != "" && !seen[tag] {
+				seen[tag] = true
+				r.Languages = append(r.Languages, tag)
+			}
+		}
+	}
+	channels := l.ContactChannels()
+	for i := range channels {
+		ch := &channels[i]
+		add(ch.Languages)
+		f := l.ChannelFreshness(ch, clock.Now, clock.Cadence)
+		out := Channel{
+			Type: ch.TypeValue(), Value: ch.Value, Languages: ch.Languages, Anonymity: ch.AnonymityValue(),
+			Cost: ch.CostValue(), Status: ch.StatusValue(), Freshness: string(f),
+		}
+		if out.Languages == nil {
+			out.Languages = []string{}
+		}
+		if f == listing.Lapsed {
+			out.Value, out.UnconfirmedValue = "", ch.Value
+		}
+		r.Channels = append(r.Channels, out)
+	}
+	for _, lang := range l.Languages {
+		add([]string{lang.Code})
+	}
+	if freshness == listing.Lapsed {
+		r.Alert = strings.TrimSpace(lapsedNote + " " + r.Alert)
+	}
+	return r
+}
+
+func translated(l *listing.Listing, language, field, own string) string {
+	if t, ok := l.Translations[language][field]; ok && strings.TrimSpace(t.Text) != "" {
+		return t.Text
+	}
+	return own
+}
+
+// currentAlert leaves out a notice that has ended.
+func currentAlert(l *listing.Listing, now time.Time) string {
+	if until, err := time.Parse(time.DateOnly, l.AlertUntil); err == nil && now.After(until.AddDate(0, 0, 1)) {
+		return ""
+	}
+	return l.Alert
+}
+
+func clip(s string) string {
+	if utf8.RuneCountInString(s) <= maxSummary {
+		return s
+	}
+	return strings.TrimSpace(string([]rune(s)[:maxSummary])) + "…"
+}

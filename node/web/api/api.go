@@ -1,0 +1,444 @@
+// Package api answers machines: the search API under /api and the HSDS 3.2.3
+// API under /hsds. Both are read only and open to every origin.
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/2ps-project/waymark/node/hsds"
+	"github.com/2ps-project/waymark/node/listing"
+	"github.com/2ps-project/waymark/node/search"
+)
+
+// Options of an [API].
+type Options struct {
+	Catalog Catalog                // required
+	BaseURL string                 // "https://directory.example.org"; "" = as each request names it
+	Demo    bool                   // every answer says that its data is invented
+	Cadence func() listing.Cadence // nil = the default
+	Now     func() time.Time       // the later of the clock and the newest signed time seen; nil = time.Now
+	Logger  *slog.Logger           // faults of the software only, never a word about an asker; nil = none
+}
+
+// API is an http.Handler for everything under /api/ and /hsds.
+type API struct {
+	opt Options
+	mux *http.ServeMux
+}
+
+const demoNotice = "Demonstration: every service, number and address here is invented."
+
+// New returns the API.
+func New(opt Options) (*API, error) {
+	if opt.Catalog == nil {
+		return nil, errors.New("the API needs a catalog")
+	}
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	if opt.Cadence == nil {
+		opt.Cadence = func() listing.Cadence { return listing.DefaultCadence }
+	}
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	a := &API{opt: opt, mux: http.NewServeMux()}
+	a.mux.HandleFunc("/api/search", methods(a.search, http.MethodGet, http.MethodPost))
+	a.mux.HandleFunc("/api/listings/{id}", methods(a.listing, http.MethodGet))
+	a.mux.HandleFunc("/hsds", methods(a.info, http.MethodGet))
+	a.mux.HandleFunc("/hsds/{$}", methods(a.info, http.MethodGet))
+	a.mux.HandleFunc("/hsds/openapi.json", methods(a.openAPI, http.MethodGet))
+	a.mux.HandleFunc("/hsds/services", methods(a.services, http.MethodGet))
+	a.mux.HandleFunc("/hsds/services/{id}", methods(a.service, http.MethodGet))
+	a.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		Problem{Status: http.StatusNotFound, Title: "Not found", Detail: "There is nothing at this address. Begin at /hsds or /api/search."}.Write(w)
+	})
+	return a, nil
+}
+
+// Owns tells whether a path belongs to this API.
+func Owns(path string) bool {
+	return path == "/hsds" || strings.HasPrefix(path, "/hsds/") || strings.HasPrefix(path, "/api/")
+}
+
+// ServeHTTP answers one request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		if v := recover(); v != nil {
+			if v == http.ErrAbortHandler {
+				panic(v)
+			}
+			a.opt.Logger.Error("an answer of the API failed", "fault", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+			internal().Write(w)
+		}
+	}()
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Expose-Headers", "ETag, Link")
+	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Robots-Tag", "noindex")
+	if r.Method == http.MethodOptions {
+		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST")
+		h.Set("Access-Control-Allow-Headers", "Content-Type, If-None-Match")
+		h.Set("Access-Control-Max-Age", "86400")
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	a.mux.ServeHTTP(w, r)
+}
+
+func methods(h http.HandlerFunc, allowed ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		for _, m := range allowed {
+			if r.Method == m || (m == http.MethodGet && r.Method == http.MethodHead) {
+				h(w, r)
+				return
+			}
+		}
+		w.Header().Set("Allow", strings.ReplaceAll(strings.Join(allowed, ", "), "GET", "GET, HEAD"))
+		Problem{Status: http.StatusMethodNotAllowed, Title: "Method not allowed", Detail: "This address answers " + strings.Join(allowed, " and ") + " only."}.Write(w)
+	}
+}
+
+func (a *API) clock() Clock { return Clock{Now: a.opt.Now(), Cadence: a.opt.Cadence()} }
+
+func (a *API) search(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	v, err := question(r)
+	var q search.Query
+	if err == nil {
+		q, err = ParseQuery(v)
+	}
+	if err != nil {
+		a.fault(w, err)
+		return
+	}
+	answer, err := Search(r.Context(), a.opt.Catalog, q, a.clock())
+	if err != nil {
+		a.fault(w, err)
+		return
+	}
+	if a.opt.Demo {
+		answer.Notice = demoNotice
+	}
+	// A posted question stays out of addresses: its next page is posted too.
+	if r.Method != http.MethodPost {
+		next(w, "/api/search", v, answer.Total, answer.Page, answer.PerPage, answer.Snapshot)
+	}
+	a.write(w, r, answer)
+}
+
+var (
+	errTooLarge = errors.New("body too large")
+	errType     = errors.New("unsupported type")
+)
+
+// question reads the parameters of a request: of the address for GET, of the body
+// for POST.
+func question(r *http.Request) (url.Values, error) {
+	if r.Method != http.MethodPost {
+		v, err := url.ParseQuery(r.URL.RawQuery)
+		if err != nil {
+			return nil, &QueryError{Detail: "The parameters of the address cannot be read."}
+		}
+		return v, nil
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	if err != nil {
+		return nil, &QueryError{Detail: "The body could not be read to its end."}
+	}
+	if len(body) > MaxBody {
+		return nil, errTooLarge
+	}
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch kind {
+	case "application/json":
+		return ParseJSON(body)
+	case "application/x-www-form-urlencoded", "":
+		v, err := url.ParseQuery(string(body))
+		if err != nil {
+			return nil, &QueryError{Detail: "The body is no form of parameters."}
+		}
+		return v, nil
+	}
+	return nil, errType
+}
+
+// next names the following page of the same list.
+func next(w http.ResponseWriter, path string, v url.Values, total, page, perPage int, snapshot string) {
+	if perPage <= 0 || page*perPage >= total {
+		return
+	}
+	u := url.Values{}
+	for name, values := range v {
+		u[name] = values
+	}
+	u.Set("page", strconv.Itoa(page+1))
+	if snapshot != "" {
+		u.Set("snapshot", snapshot)
+	}
+	w.Header().Add("Link", "<"+path+"?"+u.Encode()+`>; rel="next"`)
+}
+
+// Listing is the answer of /api/listings/{id}.
+type Listing struct {
+	Result
+	Listing json.RawMessage `json:"listing"` // the whole public document
+	Notice  string          `json:"notice,omitempty"`
+}
+
+func (a *API) listing(w http.ResponseWriter, r *http.Request) {
+	p, err := a.get(r)
+	if err != nil {
+		a.fault(w, err)
+		return
+	}
+	answer := Listing{Result: NewResult(p, "", a.clock()), Listing: p.Document.JSON()}
+	if a.opt.Demo {
+		answer.Notice = demoNotice
+	}
+	w.Header().Set("Cache-Control", "no-cache")
+	a.write(w, r, answer)
+}
+
+func (a *API) get(r *http.Request) (listing.Published, error) {
+	id := r.PathValue("id")
+	if id == "" || len(id) > 200 {
+		return listing.Published{}, listing.ErrNotFound
+	}
+	p, err := a.opt.Catalog.Get(r.Context(), id)
+	if err == nil && (p.Listing == nil || p.Listing.VisibilityValue() == listing.VisibleNobody) {
+		err = listing.ErrNotFound
+	}
+	return p, err
+}
+
+func (a *API) base(r *http.Request) string {
+	if a.opt.BaseURL != "" {
+		return strings.TrimRight(a.opt.BaseURL, "/")
+	}
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + r.Host
+}
+
+func (a *API) info(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-cache")
+	base := a.base(r)
+	a.write(w, r, hsds.Info(base+"/hsds/openapi.json#/info", base+"/hsds/openapi.json"))
+}
+
+//go:embed openapi.json
+var openAPI []byte
+
+func (a *API) openAPI(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-cache")
+	a.send(w, r, openAPI)
+}
+
+func (a *API) services(w http.ResponseWriter, r *http.Request) {
+	v, err := url.ParseQuery(r.URL.RawQuery)
+	q := search.Query{Page: 1, PerPage: DefaultPer, Order: search.ByID, Now: a.opt.Now()}
+	full := false
+	if err == nil {
+		full, err = serviceList(v, &q)
+	}
+	if err != nil {
+		a.fault(w, err)
+		return
+	}
+	found, err := a.opt.Catalog.Search(r.Context(), q)
+	if err != nil {
+		a.fault(w, err)
+		return
+	}
+	contents := make([]json.RawMessage, 0, len(found.Hits))
+	for _, hit := range found.Hits {
+		p, err := a.opt.Catalog.Get(r.Context(), hit.ID)
+		if err != nil {
+			continue
+		}
+		if full {
+			contents = append(contents, hsds.Service(p.Document))
+		} else {
+			contents = append(contents, hsds.ServiceListItem(p.Document))
+		}
+	}
+	next(w, "/hsds/services", v, found.Total, found.Page, found.PerPage, found.Snapshot)
+	w.Header().Set("Cache-Control", "no-cache")
+	a.write(w, r, hsds.NewPage(contents, found.Total, found.Page, found.PerPage))
+}
+
+// serviceList reads the parameters of /hsds/services. Those of the
+// specification that this node cannot answer are refused, since leaving them
+// out would answer another question.
+func serviceList(v url.Values, q *search.Query) (full bool, err error) {
+	for _, name := range sorted(v) {
+		s := v.Get(name)
+		if len(s) > maxValue {
+			return false, wrong(name, "must be at most %d bytes", maxValue)
+		}
+		switch name {
+		case "page":
+			q.Page, err = whole(name, s, 1, maxPage)
+		case "per_page":
+			q.PerPage, err = whole(name, s, 1, MaxPer)
+		case "search":
+			q.Text = s
+		case "snapshot":
+			q.Snapshot = s
+		case "full", "professional":
+			if s != "true" && s != "false" && s != "" {
+				return false, wrong(name, "is true or false")
+			}
+			if name == "full" {
+				full = s == "true"
+			} else {
+				q.Professional = s == "true"
+			}
+		case "format":
+			if s != "json" && s != "" {
+				return false, wrong(name, "can be json only")
+			}
+		default:
+			return false, &QueryError{Parameter: strings.ToValidUTF8(name[:min(len(name), 64)], ""),
+				Detail: "This list can be asked with page, per_page, search, full, format=json, professional and snapshot only."}
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return full, nil
+}
+
+func (a *API) service(w http.ResponseWriter, r *http.Request) {
+	p, err := a.get(r)
+	if err != nil {
+		a.fault(w, err)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-cache")
+	a.send(w, r, hsds.Service(p.Document))
+}
+
+func (a *API) write(w http.ResponseWriter, r *http.Request, v any) {
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(true)
+	if err := enc.Encode(v); err != nil {
+		a.opt.Logger.Error("an answer of the API could not be written", "err", err)
+		internal().Write(w)
+		return
+	}
+	a.send(w, r, body.Bytes())
+}
+
+// send writes a body with its weak ETag, or that it has not changed.
+func (a *API) send(w http.ResponseWriter, r *http.Request, body []byte) {
+	sum := sha256.Sum256(body)
+	tag := `W/"` + hex.EncodeToString(sum[:12]) + `"`
+	h := w.Header()
+	if a.opt.Demo {
+		h.Set("X-Waymark-Notice", demoNotice)
+	}
+	if h.Get("Cache-Control") != "no-store" {
+		h.Set("ETag", tag)
+		if matches(r.Header.Get("If-None-Match"), tag) {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+	}
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body)
+}
+
+func matches(header, tag string) bool {
+	for part := range strings.SplitSeq(header, ",") {
+		part = strings.TrimSpace(part)
+		if part == "*" || strings.TrimPrefix(part, "W/") == strings.TrimPrefix(tag, "W/") {
+			return true
+		}
+	}
+	return false
+}
+
+// Problem is an error answer after RFC 9457.
+type Problem struct {
+	Type      string `json:"type"`
+	Title     string `json:"title"`
+	Status    int    `json:"status"`
+	Detail    string `json:"detail"`
+	Parameter string `json:"parameter,omitempty"` // which one is wrong
+	Nearest   string `json:"nearest,omitempty"`   // what was probably meant
+}
+
+// Write sends the problem.
+func (p Problem) Write(w http.ResponseWriter) {
+	if p.Type == "" {
+		p.Type = "about:blank"
+	}
+	body, err := json.Marshal(p)
+	if err != nil {
+		body = []byte(`{"type":"about:blank"}`) // cannot be: only texts and a number
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(body)
+}
+
+func internal() Problem {
+	return Problem{Status: http.StatusInternalServerError, Title: "Internal error", Detail: "This node could not answer. Try again; its operator has been told."}
+}
+
+// fault turns an error into a problem. What it says is safe to show; the cause
+// of anything else goes to the operator only.
+func (a *API) fault(w http.ResponseWriter, err error) {
+	var bad *QueryError
+	var facet *search.UnknownFacetError
+	p := internal()
+	switch {
+	case errors.As(err, &bad):
+		p = Problem{Status: http.StatusBadRequest, Title: "Bad question", Detail: bad.Detail, Parameter: bad.Parameter, Nearest: bad.Nearest}
+	case errors.As(err, &facet):
+		p = Problem{Status: http.StatusBadRequest, Title: "Unknown facet", Detail: facet.Error(), Parameter: facet.Name, Nearest: string(facet.Nearest)}
+	case errors.Is(err, search.ErrBadQuery):
+		p = Problem{Status: http.StatusBadRequest, Title: "Bad question", Detail: err.Error()}
+	case errors.Is(err, search.ErrSnapshotGone):
+		p = Problem{Status: http.StatusGone, Title: "List no longer kept", Detail: "The list to page in is no longer kept. Ask again without snapshot, from page 1."}
+	case errors.Is(err, listing.ErrNotFound):
+		p = Problem{Status: http.StatusNotFound, Title: "Not found", Detail: "There is no listing with this id here. It may have been withdrawn."}
+	case errors.Is(err, errTooLarge):
+		p = Problem{Status: http.StatusRequestEntityTooLarge, Title: "Too large", Detail: fmt.Sprintf("A question may have at most %d bytes.", MaxBody)}
+	case errors.Is(err, errType):
+		p = Problem{Status: http.StatusUnsupportedMediaType, Title: "Unsupported type", Detail: "Post a form or a JSON object."}
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		p = Problem{Status: http.StatusServiceUnavailable, Title: "Too slow", Detail: "The answer took too long. Try again."}
+	default:
+		a.opt.Logger.Error("the catalog could not answer the API", "kind", fmt.Sprintf("%T", err))
+	}
+	p.Write(w)
+}

@@ -1,0 +1,96 @@
+package page_test
+
+import (
+	"errors"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/2ps-project/waymark/node/locale"
+	"github.com/2ps-project/waymark/node/web/page"
+)
+
+func options(t *testing.T, template string) page.Options {
+	t.Helper()
+	set, err := locale.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page.Options{
+		Locale: set, Operator: func() page.Operator { return page.Operator{Name: "Example", Country: "PL"} },
+		Pages: fstest.MapFS{"x.html": {Data: []byte(template)}},
+	}
+}
+
+func TestBrokenTemplatesStopTheStart(t *testing.T) {
+	for name, template := range map[string]string{
+		"does not parse":            `{{define "main:x"}}{{if}}{{end}}`,
+		"unknown function":          `{{define "main:x"}}{{shout "x"}}{{end}}`,
+		"unknown text":              `{{define "main:x"}}{{say "no.such.text"}}{{end}}`,
+		"unknown text, inside":      `{{define "main:x"}}{{range .A}}{{with .B}}<p title="{{say "no.such.text"}}">{{end}}{{else}}x{{end}}{{end}}`,
+		"unknown text, in else":     `{{define "main:x"}}{{if .A}}x{{else}}{{count "no.such.count" 3}}{{end}}{{end}}`,
+		"unknown text, as argument": `{{define "main:x"}}{{template "y" (printf (say "no.such.text"))}}{{end}}{{define "y"}}{{.}}{{end}}`,
+	} {
+		if _, err := page.New(options(t, template)); !errors.Is(err, page.ErrTemplate) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := page.New(page.Options{}); err == nil {
+		t.Error("nothing at all is accepted")
+	}
+}
+
+func TestNothingIsWrittenWhenAPageFails(t *testing.T) {
+	r, err := page.New(options(t, `{{define "main:x"}}{{.Missing.Field}}{{end}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	set, _ := locale.New()
+	if err := r.Render(w, 200, "x", page.Page{Language: set.English(), Body: struct{}{}}); err == nil || w.Body.Len() > 0 || len(w.Header()) > 0 {
+		t.Errorf("err %v, %d bytes written", err, w.Body.Len())
+	}
+}
+
+func TestCrisisContacts(t *testing.T) {
+	opt := options(t, `{{define "main:x"}}{{end}}`)
+	opt.Crisis = func(country string) []page.CrisisContact {
+		if country != "LT" {
+			return nil
+		}
+		return []page.CrisisContact{
+			{Kind: "unheard_of", Number: "999"}, {Kind: "emotional_support", Number: "116 123", Date: "2026-11-01"},
+			{Kind: "emergency", Number: "112", Date: "2026-11-02"}, {Kind: "victims", Number: "javascript:1", Name: "<b>"}, {Kind: "victims", Number: " "},
+		}
+	}
+	r, err := page.New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	set, _ := locale.New()
+	if err := r.Render(w, 200, "x", page.Page{Language: set.English(), Country: "LT"}); err != nil {
+		t.Fatal(err)
+	}
+	body := w.Body.String()
+	for want, there := range map[string]bool{
+		`<a class="number" href="tel:112">112</a>`: true, `href="tel:116123">116 123</a>`: true, "999": false, "<b>": false, `href="javascript`: false, "Numbers for: Lithuania": true,
+		"checked 1 November 2026": true, "checked 2 November 2026": true,
+	} {
+		if strings.Contains(body, want) != there {
+			t.Errorf("%s on the page: %v, want %v", want, !there, there)
+		}
+	}
+}
+
+func TestClip(t *testing.T) {
+	for _, x := range []struct {
+		n        int
+		in, want string
+	}{{3, "abc", "abc"}, {3, "abcd", "abc…"}, {0, "", ""}, {2, "żółć", "żó…"}, {4, "abc def", "abc…"}} {
+		if have := page.Clip(x.n, x.in); have != x.want {
+			t.Errorf("Clip(%d, %q) = %q, want %q", x.n, x.in, have, x.want)
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package public
+
+import (
+	"context"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/2ps-project/waymark/node/listing"
+	"github.com/2ps-project/waymark/node/locale"
+	"github.com/2ps-project/waymark/node/web/page"
+)
+
+// card is one service in a list.
+type card struct {
+	Name         text
+	Path         string
+	Organisation string
+	Country      string
+	Cross        bool // based in another country than the reader
+	For          string
+	Closed       string
+	Alert        text
+	Ways         []channel
+	More         int // ways of contact that are not on the card
+	Freshness    string
+	Stale        bool
+	Checked      string // date; "" = never
+	Pro          bool
+	Reporting    bool
+	Topic        bool // the service has not confirmed that it takes on this topic
+	Together     []ref
+}
+
+// ref names another service.
+type ref struct {
+	Name text
+	Path string
+}
+
+const (
+	waysOnCard  = 3
+	maxTogether = 4
+	maxName     = 160
+)
+
+func servicePath(l *locale.Language, id string) string {
+	return "/" + l.Tag() + "/s/" + url.PathEscape(id)
+}
+
+// card makes the card of a listing for a reader in the country from.
+func (s *Site) card(ctx context.Context, l *locale.Language, p listing.Published, from string) card {
+	li, r, now := p.Listing, newReader(l, p), s.opt.Now()
+	c := card{
+		Name: r.text("name", li.Name, maxName, false), Path: servicePath(l, li.ID),
+		Organisation: page.Clip(120, li.OrganizationName()), Country: l.CountryName(p.Country),
+		Cross: from != "" && !strings.EqualFold(from, p.Country), For: strings.Join(audiences(l, li), " · "),
+		Closed: closed(l, li), Alert: alert(r, li, now), Ways: s.channels(l, p),
+		Pro: li.VisibilityValue() == listing.VisibleProfessionals, Reporting: li.KindValue() == listing.KindReporting,
+		Topic: forSelf(li) && li.AcceptanceValue() == listing.AcceptanceNotConfirmed, Together: s.refs(ctx, l, li.Companions, li.ID),
+	}
+	if c.Name.S == "" {
+		c.Name.S = li.ID
+	}
+	c.Freshness, c.Stale, c.Checked = s.checked(l, li, now)
+	if len(c.Ways) > waysOnCard {
+		c.More, c.Ways = len(c.Ways)-waysOnCard, c.Ways[:waysOnCard]
+	}
+	return c
+}
+
+// checked says how old the last check of a listing is.
+func (s *Site) checked(l *locale.Language, li *listing.Listing, now time.Time) (label string, old bool, day string) {
+	f := li.Freshness(now, s.opt.Cadence())
+	if d, ok := li.Assured(now); ok {
+		day = l.Date(d)
+	}
+	return l.Term("freshness", string(f)), f != listing.Fresh && f != listing.Due, day
+}
+
+// audiences says for whom a listing is, in the few words of a card.
+func audiences(l *locale.Language, li *listing.Listing) []string {
+	var list []string
+	for _, group := range []struct {
+		key string
+		has func(string) bool
+	}{
+		{"for.self", doors["self"]},
+		{"for.other", func(c string) bool { return c == "partner_family" || c == "friend_colleague" }},
+		{"for.young", func(c string) bool { return c == "parent_of_young_person" }},
+		{"for.professional", doors["professional"]},
+	} {
+		for _, code := range li.Audience {
+			if group.has(code) {
+				list = append(list, l.Say(group.key))
+				break
+			}
+		}
+	}
+	return list
+}
+
+func forSelf(li *listing.Listing) bool {
+	for _, c := range li.Audience {
+		if strings.HasPrefix(c, "self.") {
+			return true
+		}
+	}
+	return false
+}
+
+// closed says in which way a service is not open at all; "" when it is.
+func closed(l *locale.Language, li *listing.Listing) string {
+	switch li.StatusValue() {
+	case listing.Active:
+		return ""
+	case listing.Defunct:
+		if li.DefunctSince != "" {
+			return l.Say("listing.closed_since", "date", l.DateText(page.Clip(20, li.DefunctSince)))
+		}
+		return l.Say("listing.closed_for_good")
+	case listing.TemporarilyClosed:
+		return l.Say("listing.closed_for_now")
+	}
+	return l.Say("listing.inactive")
+}
+
+// alert returns the notice of a listing while it holds.
+func alert(r reader, li *listing.Listing, now time.Time) text {
+	if li.AlertUntil != "" {
+		if until, err := time.Parse(time.DateOnly, li.AlertUntil); err == nil && now.After(until.AddDate(0, 0, 1)) {
+			return text{}
+		}
+	}
+	return r.text("alert", li.Alert, 400, true)
+}
+
+// refs looks up other listings by id; what is not shown here is left out.
+func (s *Site) refs(ctx context.Context, l *locale.Language, ids []string, self string) []ref {
+	var list []ref
+	for _, id := range ids {
+		if len(list) == maxTogether {
+			break
+		}
+		if id == self {
+			continue
+		}
+		p, err := s.opt.Catalog.Get(ctx, id)
+		if err != nil || p.Listing == nil || p.Listing.VisibilityValue() == listing.VisibleNobody {
+			continue
+		}
+		name := newReader(l, p).text("name", p.Listing.Name, maxName, false)
+		if name.S == "" {
+			name.S = id
+		}
+		list = append(list, ref{name, servicePath(l, p.Listing.ID)})
+	}
+	return list
+}

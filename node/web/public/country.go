@@ -1,0 +1,111 @@
+package public
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/2ps-project/waymark/node/listing"
+	"github.com/2ps-project/waymark/node/locale"
+	"github.com/2ps-project/waymark/node/search"
+	"github.com/2ps-project/waymark/node/web/page"
+)
+
+// oldFeed is how long a country may be silent before its page says so.
+const oldFeed = 8 * 24 * time.Hour
+
+// onCountryPage is how many services of each part a country page shows; the
+// search shows the rest.
+const onCountryPage = 6
+
+// countryView is what is known of help in one country.
+type countryView struct {
+	Here, Name, Code string
+	Member           bool
+	Operator         string
+	AsOf             string // date; "" = never
+	Old              bool
+	Listings         int
+	Local            []card
+	LocalTotal       int
+	Across           []card
+	AcrossTotal      int
+	Speaks           string
+}
+
+// country answers GET /{lang}/in/{country}. It exists for countries without a
+// partner too: help from elsewhere is what their people need to find.
+func (s *Site) country(w http.ResponseWriter, r *http.Request, l *locale.Language) {
+	given := r.PathValue("country")
+	code := strings.ToUpper(given)
+	switch code {
+	case "UK":
+		code = "GB"
+	case "EL":
+		code = "GR"
+	}
+	if lower := strings.ToLower(code); lower != given && twoLetters(code) {
+		redirect(w, "/"+l.Tag()+"/in/"+lower)
+		return
+	}
+	v := countryView{Here: "/" + l.Tag(), Name: l.CountryName(code), Code: code, Speaks: l.Tag()}
+	for _, c := range s.opt.Catalog.Countries() {
+		if strings.EqualFold(c.Code, code) {
+			v.member(l, c, s.opt.Now())
+		}
+	}
+	if !v.Member && !known(l, code) {
+		s.fail(w, l, http.StatusNotFound)
+		return
+	}
+	q := search.Query{Language: l.Tag(), From: code, UsableFrom: []string{code}, PerPage: onCountryPage, Now: s.opt.Now()}
+	usable, err := s.opt.Catalog.Search(r.Context(), q)
+	if err != nil {
+		s.fault(w, l, err)
+		return
+	}
+	var elsewhere []string
+	for _, c := range usable.Facets[search.Country] {
+		if !strings.EqualFold(c.Value, code) && len(elsewhere) < 60 {
+			elsewhere = append(elsewhere, c.Value)
+		}
+	}
+	if v.Member {
+		q.UsableFrom, q.Countries = nil, []string{code}
+		local, err := s.opt.Catalog.Search(r.Context(), q)
+		if err != nil {
+			s.fault(w, l, err)
+			return
+		}
+		v.Local, v.LocalTotal = s.cards(r.Context(), l, local.Hits, code), local.Total
+	}
+	if len(elsewhere) > 0 {
+		q.UsableFrom, q.Countries = []string{code}, elsewhere
+		across, err := s.opt.Catalog.Search(r.Context(), q)
+		if err != nil {
+			s.fault(w, l, err)
+			return
+		}
+		v.Across, v.AcrossTotal = s.cards(r.Context(), l, across.Hits, code), across.Total
+	}
+	s.render(w, http.StatusOK, "country", page.Page{
+		Language: l, Title: v.Name, Country: code, Path: "/in/" + strings.ToLower(code), Index: true, Body: v,
+	})
+}
+
+func (v *countryView) member(l *locale.Language, c listing.CountryView, now time.Time) {
+	v.Member, v.Operator, v.Listings = true, c.Operator, c.Listings
+	if !c.AsOf.IsZero() {
+		v.AsOf = l.Date(c.AsOf)
+		v.Old = now.Sub(c.AsOf) > oldFeed
+	}
+}
+
+func known(l *locale.Language, code string) bool {
+	for _, c := range l.CountryChoices() {
+		if c.Code == code {
+			return true
+		}
+	}
+	return false
+}

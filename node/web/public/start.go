@@ -1,0 +1,89 @@
+package public
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/2ps-project/waymark/node/listing"
+	"github.com/2ps-project/waymark/node/locale"
+	"github.com/2ps-project/waymark/node/web/page"
+)
+
+// startView is the first page.
+type startView struct {
+	Here      string // path of the language: "/pl"
+	Doors     []string
+	Countries []option // where the reader may be
+	Languages []option // of the service
+	Members   []member
+}
+
+// option is one entry of a list to choose from.
+type option struct {
+	Code, Name string
+	Chosen     bool
+}
+
+// member is one country with listings.
+type member struct {
+	Name, Path string
+	Listings   int
+}
+
+func (s *Site) start(w http.ResponseWriter, _ *http.Request, l *locale.Language) {
+	home := s.opt.Operator().Country
+	s.render(w, http.StatusOK, "start", page.Page{Language: l, Index: true, Body: startView{
+		Here: "/" + l.Tag(), Doors: doorNames,
+		Countries: countryOptions(l, home), Languages: languageOptions(l, l.Tag()),
+		Members: members(l, s.opt.Catalog.Countries()),
+	}})
+}
+
+func countryOptions(l *locale.Language, chosen string) []option {
+	return options(l.CountryChoices(), chosen)
+}
+
+// languageOptions leaves out the two written forms of Norwegian: who reads one
+// reads "Norwegian".
+func languageOptions(l *locale.Language, chosen string) []option {
+	choices := l.LanguageChoices()
+	kept := choices[:0]
+	for _, c := range choices {
+		if c.Code != "nb" && c.Code != "nn" {
+			kept = append(kept, c)
+		}
+	}
+	return options(kept, chosen)
+}
+
+func options(choices []locale.Choice, chosen string) []option {
+	list := make([]option, len(choices))
+	for i, c := range choices {
+		list[i] = option{c.Code, c.Name, c.Code == chosen}
+	}
+	return list
+}
+
+// members returns the countries in the order of the language's alphabet.
+func members(l *locale.Language, views []listing.CountryView) []member {
+	byCode := make(map[string]listing.CountryView, len(views))
+	for _, v := range views {
+		byCode[v.Code] = v
+	}
+	list := make([]member, 0, len(views))
+	add := func(v listing.CountryView) {
+		list = append(list, member{l.CountryName(v.Code), "/" + l.Tag() + "/in/" + strings.ToLower(v.Code), v.Listings})
+	}
+	for _, c := range l.CountryChoices() {
+		if v, ok := byCode[c.Code]; ok {
+			add(v)
+			delete(byCode, c.Code)
+		}
+	}
+	for _, v := range views { // a country that has no name here yet
+		if _, left := byCode[v.Code]; left {
+			add(v)
+		}
+	}
+	return list
+}

@@ -1,0 +1,176 @@
+// Package webtest has a small catalog in memory for tests of the pages and the
+// APIs. It looks at every listing for every question, so it is right and slow.
+package webtest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/2ps-project/waymark/node/listing"
+	"github.com/2ps-project/waymark/node/nodetest/fiction"
+	"github.com/2ps-project/waymark/node/search"
+)
+
+// Now is the time of all tests.
+var Now = time.Date(2026, 11, 23, 10, 30, 0, 0, time.UTC)
+
+// Catalog is a catalog in memory. Fields may be set before it is used.
+type Catalog struct {
+	Members  []listing.CountryView
+	Listings []listing.Published
+	Snapshot string // a question with another one is answered with ErrSnapshotGone
+	Err      error  // answers everything with this
+}
+
+// New returns a catalog with n invented listings of each country.
+func New(tb testing.TB, n int, countries ...string) *Catalog {
+	tb.Helper()
+	c := &Catalog{Snapshot: "s1"}
+	for _, country := range countries {
+		for _, d := range fiction.Generate(1, country, n, Now) {
+			c.Add(tb, country, d.Public())
+		}
+		c.Members = append(c.Members, listing.CountryView{
+			Code: country, Operator: fiction.Operator(country), OperatorType: fiction.OperatorType(country),
+			Listings: n, AsOf: Now.Add(-3 * time.Hour), State: "synced",
+		})
+	}
+	return c
+}
+
+// Add puts a document into the catalog.
+func (c *Catalog) Add(tb testing.TB, country string, d listing.Document) *listing.Listing {
+	tb.Helper()
+	body, err := d.Encode()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	l, err := listing.View(body)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	c.Listings = append(c.Listings, listing.Published{
+		Country: country, Document: d, Listing: l, AsOf: Now.Add(-3 * time.Hour), Freshness: l.Freshness(Now, listing.DefaultCadence),
+	})
+	return l
+}
+
+// Countries returns the members.
+func (c *Catalog) Countries() []listing.CountryView { return c.Members }
+
+// Get finds a listing by id.
+func (c *Catalog) Get(_ context.Context, id string) (listing.Published, error) {
+	if c.Err != nil {
+		return listing.Published{}, c.Err
+	}
+	for _, p := range c.Listings {
+		if p.Listing.ID == id {
+			return p, nil
+		}
+	}
+	return listing.Published{}, fmt.Errorf("get %q: %w", id, listing.ErrNotFound)
+}
+
+// Search looks at every listing.
+func (c *Catalog) Search(_ context.Context, q search.Query) (search.Answer, error) {
+	if c.Err != nil {
+		return search.Answer{}, c.Err
+	}
+	if q.Snapshot != "" && q.Snapshot != c.Snapshot {
+		return search.Answer{}, search.ErrSnapshotGone
+	}
+	counts := map[search.Facet]map[string]int{}
+	var hits []search.Hit
+	for _, p := range c.Listings {
+		values := facts(p, q.Now)
+		if !matches(p, q, values) {
+			continue
+		}
+		for f, list := range values {
+			for _, v := range list {
+				if counts[f] == nil {
+					counts[f] = map[string]int{}
+				}
+				counts[f][v]++
+			}
+		}
+		hits = append(hits, search.Hit{Ref: search.Ref{Country: p.Country, ID: p.Listing.ID}, Distance: -1, Open: values[search.OpenNow][0]})
+	}
+	slices.SortFunc(hits, func(a, b search.Hit) int {
+		if q.From != "" && q.Order == search.ByRank && (a.Country == q.From) != (b.Country == q.From) {
+			if a.Country == q.From {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(a.Country, b.Country), cmp.Compare(a.ID, b.ID))
+	})
+	a := search.Answer{Total: len(hits), Page: max(q.Page, 1), PerPage: cmp.Or(q.PerPage, search.DefaultPage), Facets: map[search.Facet][]search.Count{}, Snapshot: c.Snapshot}
+	from := min((a.Page-1)*a.PerPage, len(hits))
+	a.Hits = hits[from:min(from+a.PerPage, len(hits))]
+	for f, byValue := range counts {
+		for v, n := range byValue {
+			a.Facets[f] = append(a.Facets[f], search.Count{Value: v, Count: n})
+		}
+		slices.SortFunc(a.Facets[f], func(a, b search.Count) int {
+			return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Value, b.Value))
+		})
+	}
+	return a, nil
+}
+
+// facts are the values of all facets of one listing.
+func facts(p listing.Published, now time.Time) map[search.Facet][]string {
+	l := p.Listing
+	v := map[search.Facet][]string{
+		search.Audience: l.Audience, search.Format: l.Formats, search.Country: {p.Country},
+		search.Freshness: {string(l.Freshness(now, listing.DefaultCadence))}, search.OpenNow: {"not_stated"},
+	}
+	add := func(f search.Facet, value string) {
+		if !slices.Contains(v[f], value) {
+			v[f] = append(v[f], value)
+		}
+	}
+	for _, ch := range l.ContactChannels() {
+		add(search.Channel, ch.TypeValue())
+		add(search.Anonymity, ch.AnonymityValue())
+		add(search.Cost, ch.CostValue())
+		for _, tag := range ch.Languages {
+			add(search.Language, tag)
+		}
+		if open, known := l.OpenNow(&ch, now); known && open {
+			v[search.OpenNow] = []string{"true"}
+		}
+	}
+	return v
+}
+
+func matches(p listing.Published, q search.Query, values map[search.Facet][]string) bool {
+	l := p.Listing
+	if l.VisibilityValue() == listing.VisibleProfessionals && !q.Professional {
+		return false
+	}
+	if q.Text != "" && !strings.Contains(strings.ToLower(l.Name+" "+l.Description), strings.ToLower(q.Text)) {
+		return false
+	}
+	wanted := map[search.Facet][]string{search.Country: q.Countries, search.Language: q.Languages}
+	for f, list := range q.Facets {
+		wanted[search.Facet(f)] = list
+	}
+	for f, list := range wanted {
+		if len(list) > 0 && !slices.ContainsFunc(list, func(w string) bool { return slices.Contains(values[f], w) }) {
+			return false
+		}
+	}
+	if len(q.UsableFrom) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(q.UsableFrom, func(c string) bool {
+		return l.Coverage == nil && c == p.Country || l.Coverage != nil && (l.Coverage.Global || l.Coverage.AnyEU || slices.Contains(l.Coverage.Countries, c))
+	})
+}
