@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -47,9 +48,16 @@ func badQuestion(err error) error {
 	return err
 }
 
+// largeImport is the number of listings from which an import is a bulk load.
+const largeImport = 500
+
 // Import implements [control.Node].
 func (a *admin) Import(ctx context.Context, rows iter.Seq2[control.Row, error], o control.ImportOptions) (control.ImportReport, error) {
-	return a.desk.Import(ctx, rows, o)
+	report, err := a.desk.Import(ctx, rows, o)
+	if report.Added+report.Changed > largeImport {
+		debug.FreeOSMemory() // a machine of this size is shared; the import was the exception
+	}
+	return report, err
 }
 
 // Listings implements [control.Node].

@@ -3,7 +3,6 @@ package node
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/2ps-project/waymark/federation/identity"
@@ -45,24 +44,4 @@ func loadKeys(dir string) (k keyring, err error) {
 		return k, fmt.Errorf("the node's keys cannot be read; restore %s from its copy: %w", filepath.Join(dir, dirKeys), err)
 	}
 	return k, nil
-}
-
-// writeFile replaces a small private file durably.
-func writeFile(path string, b []byte) error {
-	tmp := path + ".new"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	return err
 }

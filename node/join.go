@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/2ps-project/waymark/config"
+	"github.com/2ps-project/waymark/federation/durable"
 	"github.com/2ps-project/waymark/federation/enroll"
 	"github.com/2ps-project/waymark/federation/identity"
 	"github.com/2ps-project/waymark/federation/registry"
@@ -39,7 +40,7 @@ func loadJoin(dir string) (*enroll.JoinState, error) {
 func saveJoin(dir string, j *enroll.JoinState) error {
 	b, err := j.Marshal()
 	if err == nil {
-		err = writeFile(filepath.Join(dir, fileJoin), b)
+		err = durable.Write(filepath.Join(dir, fileJoin), b)
 	}
 	if err != nil {
 		return fmt.Errorf("keep how far joining has got: %w", err)
@@ -339,7 +340,7 @@ func (a *admin) Invite(ctx context.Context, country string, expiry time.Duration
 		return control.Invitation{}, err
 	}
 	path := filepath.Join(n.o.Dir, dirInvitations, fmt.Sprintf("invitation-%s-%s.txt", country, inv.ID()))
-	if err := writeFile(path, text); err != nil {
+	if err := durable.Write(path, text); err != nil {
 		return control.Invitation{}, fmt.Errorf("write the invitation: %w", err)
 	}
 	code, err := inv.Code()

@@ -92,9 +92,10 @@ func New(o Options) (n *Node, err error) {
 		o.Now = time.Now
 	}
 	n = &Node{o: o, ready: make(chan struct{}), joining: make(chan struct{}), signing: make(chan struct{})}
+	opened := n // a return of nil takes n away
 	defer func() {
 		if err != nil {
-			n.close()
+			opened.close()
 		}
 	}()
 	if n.keys, err = loadKeys(o.Dir); err != nil {
@@ -184,6 +185,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if err := n.catalog.Rebuild(ctx); err != nil {
 		return err
 	}
+	debug.FreeOSMemory() // what the rebuild needed is not needed again
 	web, err := n.newWeb()
 	if err != nil {
 		return err

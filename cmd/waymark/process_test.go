@@ -27,7 +27,7 @@ var buildOnce = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "waymark")
-	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, ".").CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("build: %v\n%s", err, out)
 	}
@@ -160,16 +160,6 @@ func (c *country) kill() {
 		_ = c.cmd.Wait()
 		c.cmd = nil
 	}
-}
-
-// stop ends the process as an administrator would.
-func (c *country) stop() {
-	c.t.Helper()
-	_ = c.cmd.Process.Signal(os.Interrupt)
-	if err := c.cmd.Wait(); err != nil {
-		c.t.Fatalf("%s: serve did not stop cleanly: %v\n%s", c.code, err, c.log)
-	}
-	c.cmd = nil
 }
 
 type apiAnswer struct {

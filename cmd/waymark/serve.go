@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -39,6 +40,9 @@ stands above the file.`,
 			}
 			for _, advice := range c.Advice() {
 				fmt.Fprintln(m.Stderr, "waymark: "+advice)
+			}
+			if m.getenv("GOGC") == "" {
+				debug.SetGCPercent(50) // a small machine has more time than memory
 			}
 			return serve(cmd.Context(), m.dir, c.Config, m.logger(c.Config), func() {
 				fmt.Fprintf(m.Stdout, "%s: pages at %s\nready\n", c.Country, pagesURL(c.Config))

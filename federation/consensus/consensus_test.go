@@ -38,6 +38,7 @@ type node struct {
 	chain     *consensus.MemoryChain
 	dir       string
 	bootstrap bool
+	empty     bool // starts without the genesis, knowing the federation's id and Poland's node
 	stop      func()
 	state     atomic.Pointer[consensus.Keeper]
 }
@@ -86,7 +87,7 @@ func (n *node) Peer(id identity.NodeID) (transport.Peer, bool) {
 
 func (n *node) start() {
 	n.f.t.Helper()
-	if last, _ := n.chain.Last(); last == 0 {
+	if last, _ := n.chain.Last(); last == 0 && !n.empty {
 		if err := n.chain.Append(1, n.f.genesis); err != nil {
 			n.f.t.Fatal(err)
 		}
@@ -105,9 +106,12 @@ func (n *node) start() {
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("node", n.Country)
 	}
-	n.Keeper, err = consensus.New(consensus.Options{
-		Dir: n.dir, Self: n.Keys.Node, Network: tr, Chain: n.chain, Bootstrap: n.bootstrap, Logger: log,
-	})
+	o := consensus.Options{Dir: n.dir, Self: n.Keys.Node, Network: tr, Chain: n.chain, Bootstrap: n.bootstrap, Logger: log}
+	if n.empty {
+		pl := n.f.nodes["PL"]
+		o.Federation, o.Contacts = pl.State().Federation(), []identity.NodeID{pl.Node()}
+	}
+	n.Keeper, err = consensus.New(o)
 	if err != nil {
 		n.f.t.Fatal(err)
 	}
@@ -242,6 +246,25 @@ func TestTheSecondFollowsWithoutAVote(t *testing.T) {
 		if s := de.Status(); s.Leader != pl.Node() || !s.Quorum || s.Voting {
 			t.Fatalf("the follower's view: %+v", s)
 		}
+	})
+}
+
+func TestANewcomerBeginsWithNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFederation(t)
+		defer f.end()
+		pl, de := f.nodes["PL"], f.node("DE")
+		de.empty = true
+		pl.propose(pl.Invite(t, pl.State(), "DE"))
+		de.start() // before it is admitted: nobody answers it
+		time.Sleep(30 * time.Second)
+		if de.State() != nil {
+			t.Fatal("the registry was given to somebody who is no member")
+		}
+		_, c := pl.Admit(t, pl.State(), de.Member)
+		pl.propose(c)
+		de.Poke()
+		f.within(30*time.Second, "the whole registry", func() bool { return de.State() != nil && f.same() })
 	})
 }
 
@@ -471,6 +494,10 @@ func TestAFalsePeer(t *testing.T) {
 		"a true command moved in time": {func(t *testing.T, de *registrytest.Member, s *registry.State) registry.Entry {
 			return registry.Entry{Time: s.Time() - 100, Command: de.Invite(t, s, "FI")}
 		}, nil},
+		"a command of a newer version": {func(t *testing.T, de *registrytest.Member, s *registry.State) registry.Entry {
+			_, c := de.Sign(t, s, "takedown", registry.Cancel{})
+			return registry.Entry{Time: s.Time(), Command: c}
+		}, registry.ErrUnknownKind},
 	}
 	for name, c := range forge {
 		t.Run(name, func(t *testing.T) {

@@ -15,7 +15,9 @@ import (
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
+	"github.com/2ps-project/waymark/federation/durable"
 	"github.com/2ps-project/waymark/federation/identity"
 )
 
@@ -49,7 +51,7 @@ func openLog(dir string) (*logStore, error) {
 		BoltOptions: &bbolt.Options{Timeout: time.Second},
 	})
 	switch {
-	case errors.Is(err, bbolt.ErrInvalid), errors.Is(err, bbolt.ErrChecksum), errors.Is(err, bbolt.ErrVersionMismatch):
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
 		return nil, fmt.Errorf("%w: %v", errDamaged, err)
 	case err != nil:
 		return nil, fmt.Errorf("open the raft log: %w", err)
@@ -137,7 +139,7 @@ func (l *logStore) raise(change func(*mark)) error {
 	}
 	b, err := identity.Marshal(m)
 	if err == nil {
-		err = writeDurably(filepath.Join(l.dir, markFile), b)
+		err = durable.Write(filepath.Join(l.dir, markFile), b)
 	}
 	if err != nil {
 		return fmt.Errorf("write the raft log's high-water mark: %w", err)
@@ -168,7 +170,7 @@ func serverID(dir string, id identity.NodeID, fresh bool) (raft.ServerID, error)
 	var tail [4]byte
 	rand.Read(tail[:])
 	s := id.String() + "/" + hex.EncodeToString(tail[:])
-	if err := writeDurably(path, []byte(s+"\n")); err != nil {
+	if err := durable.Write(path, []byte(s+"\n")); err != nil {
 		return "", fmt.Errorf("write the voter's name: %w", err)
 	}
 	return raft.ServerID(s), nil
@@ -183,32 +185,4 @@ func setAside(dir string) error {
 		return err
 	}
 	return nil
-}
-
-// writeDurably replaces a small file so that a crash leaves the old or the new.
-func writeDurably(path string, b []byte) error {
-	tmp := path + ".tmp"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

@@ -9,6 +9,7 @@ package enroll
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/2ps-project/waymark/federation/consensus"
 	"github.com/2ps-project/waymark/federation/identity"
@@ -97,19 +98,10 @@ func Refuse(code Code, detail string) *Refusal {
 		return &Refusal{code, "The other side refused: " + detail + ".", "Ask the country that invited you."}
 	}
 	text := s[0]
-	if hasVerb(text) {
+	if strings.Contains(text, "%s") {
 		text = fmt.Sprintf(text, detail)
 	}
 	return &Refusal{code, text, s[1]}
-}
-
-func hasVerb(s string) bool {
-	for i := 0; i+1 < len(s); i++ {
-		if s[i] == '%' && s[i+1] == 's' {
-			return true
-		}
-	}
-	return false
 }
 
 // explain turns what the registry says into a refusal, or nil when it is not

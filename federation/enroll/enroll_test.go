@@ -74,7 +74,7 @@ type stage struct {
 const plAddr = "node.PL.example:7946"
 
 func newStage(t *testing.T) *stage {
-	time.Sleep(registrytest.Start.Add(time.Hour).Sub(time.Now())) // in virtual time
+	time.Sleep(time.Until(registrytest.Start.Add(time.Hour))) // in virtual time
 	s := &stage{t: t, net: fedtest.NewNetwork(10 * time.Millisecond), pl: registrytest.New(t, "PL")}
 	_, state := s.pl.Found(t)
 	s.book = &book{state: state}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/2ps-project/waymark/federation/durable"
 	"github.com/2ps-project/waymark/federation/identity"
 	"github.com/2ps-project/waymark/federation/registry"
 )
@@ -120,25 +121,9 @@ func (s *Store) terms(id registry.ID) []byte {
 	return b
 }
 
-// write replaces a file so that a crash leaves the old or the new.
 func (s *Store) write(id registry.ID, suffix string, b []byte) error {
 	path := filepath.Join(s.dir, id.String()+suffix)
-	f, err := os.CreateTemp(s.dir, "new-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
+	if err := durable.Write(path, b); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil

@@ -7,10 +7,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 
+	"github.com/2ps-project/waymark/federation/durable"
 	"github.com/2ps-project/waymark/federation/identity"
 )
 
@@ -92,34 +91,8 @@ func LoadGuard(path string) (Guard, bool, error) {
 // Save replaces the guard file durably: the old one or the new one is there
 // whole, whatever happens.
 func (g Guard) Save(path string) error {
-	tmp := path + ".new"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
+	if err := durable.Write(path, []byte(g.String())); err != nil {
 		return fmt.Errorf("write the publish guard: %w", err)
-	}
-	_, err = f.WriteString(g.String())
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err != nil {
-		return fmt.Errorf("write the publish guard: %w", err)
-	}
-	if runtime.GOOS == "windows" {
-		return nil // has no call to make a name durable, and needs none
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return fmt.Errorf("make the publish guard durable: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("make the publish guard durable: %w", err)
 	}
 	return nil
 }

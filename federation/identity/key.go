@@ -39,8 +39,14 @@ var (
 
 // Key is a private Ed25519 key with its role. It prints as its public key.
 type Key struct {
-	role    Role
-	private ed25519.PrivateKey
+	role Role
+	// Inside a function, so that even a printout that calls no methods (of an
+	// unexported field with a wrong verb, say) shows an address and no key.
+	private func() ed25519.PrivateKey
+}
+
+func newKey(role Role, private ed25519.PrivateKey) *Key {
+	return &Key{role, func() ed25519.PrivateKey { return private }}
 }
 
 // Generate makes a new key.
@@ -49,16 +55,16 @@ func Generate(role Role) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a %s key: %w", role, err)
 	}
-	return &Key{role, private}, nil
+	return newKey(role, private), nil
 }
 
 // KeyFromSeed is the key of a 32-byte seed; for test vectors.
 func KeyFromSeed(role Role, seed [32]byte) *Key {
-	return &Key{role, ed25519.NewKeyFromSeed(seed[:])}
+	return newKey(role, ed25519.NewKeyFromSeed(seed[:]))
 }
 
 // Public is the public half.
-func (k *Key) Public() PublicKey { return PublicKey(k.private.Public().(ed25519.PublicKey)) }
+func (k *Key) Public() PublicKey { return PublicKey(k.private().Public().(ed25519.PublicKey)) }
 
 // ID is the name of the public half.
 func (k *Key) ID() KeyID { return k.Public().ID() }
@@ -81,7 +87,7 @@ func (k Key) Format(s fmt.State, _ rune) {
 
 // Sign signs body as a message of type t in federation f.
 func (k *Key) Sign(t Type, f FederationID, body []byte) Signature {
-	return Signature{Algorithm: AlgorithmEd25519, Key: k.ID(), Value: ed25519.Sign(k.private, signed(t, f, body))}
+	return Signature{Algorithm: AlgorithmEd25519, Key: k.ID(), Value: ed25519.Sign(k.private(), signed(t, f, body))}
 }
 
 // Certificate is a self-signed certificate of a node key for mutual TLS. Only
@@ -100,11 +106,11 @@ func (k *Key) Certificate() (tls.Certificate, error) {
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, k.private.Public(), k.private)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, k.private().Public(), k.private())
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("make the node's certificate: %w", err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: k.private}, nil
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: k.private()}, nil
 }
 
 // KeyOfCertificate is the Ed25519 key of a certificate in DER form.
@@ -124,7 +130,7 @@ const pemKey = "WAYMARK PRIVATE KEY"
 
 // Save writes the key to a new file that only its owner can read. It never
 // overwrites: [ErrKeyExists].
-func (k *Key) Save(path string) error { return saveKey(path, k.role, k.private.Seed()) }
+func (k *Key) Save(path string) error { return saveKey(path, k.role, k.private().Seed()) }
 
 // LoadKey reads what Save wrote and checks that the key has the role.
 func LoadKey(path string, role Role) (*Key, error) {
@@ -132,7 +138,7 @@ func LoadKey(path string, role Role) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Key{role, ed25519.NewKeyFromSeed(seed)}, nil
+	return newKey(role, ed25519.NewKeyFromSeed(seed)), nil
 }
 
 func saveKey(path string, role Role, secret []byte) error {

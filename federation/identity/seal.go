@@ -14,7 +14,11 @@ type SealPublicKey [32]byte
 
 // SealKey is a private X25519 key that opens what was sealed to its owner. It
 // prints as its public key.
-type SealKey struct{ private *ecdh.PrivateKey }
+type SealKey struct {
+	private func() *ecdh.PrivateKey // see Key
+}
+
+func newSealKey(k *ecdh.PrivateKey) *SealKey { return &SealKey{func() *ecdh.PrivateKey { return k }} }
 
 // ErrSealed is returned when something cannot be opened with this key.
 var ErrSealed = errors.New("cannot be opened with this key")
@@ -25,11 +29,11 @@ func GenerateSeal() (*SealKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a seal key: %w", err)
 	}
-	return &SealKey{k}, nil
+	return newSealKey(k), nil
 }
 
 // Save writes the key to a new file that only its owner can read.
-func (k *SealKey) Save(path string) error { return saveKey(path, RoleSeal, k.private.Bytes()) }
+func (k *SealKey) Save(path string) error { return saveKey(path, RoleSeal, k.private().Bytes()) }
 
 // LoadSealKey reads what Save wrote.
 func LoadSealKey(path string) (*SealKey, error) {
@@ -41,11 +45,11 @@ func LoadSealKey(path string) (*SealKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %v", ErrKeyFile, path, err)
 	}
-	return &SealKey{k}, nil
+	return newSealKey(k), nil
 }
 
 // Public is the half that others seal to.
-func (k *SealKey) Public() SealPublicKey { return SealPublicKey(k.private.PublicKey().Bytes()) }
+func (k *SealKey) Public() SealPublicKey { return SealPublicKey(k.private().PublicKey().Bytes()) }
 
 // String shows the public half only.
 func (k *SealKey) String() string { return fmt.Sprintf("seal key %x", k.Public()) }
@@ -81,7 +85,7 @@ func (p SealPublicKey) Seal(plain, info []byte) ([]byte, error) {
 
 // Open decrypts what Seal made for this key and info, or fails with [ErrSealed].
 func (k *SealKey) Open(sealed, info []byte) ([]byte, error) {
-	private, err := hpke.NewDHKEMPrivateKey(k.private)
+	private, err := hpke.NewDHKEMPrivateKey(k.private())
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}

@@ -36,16 +36,17 @@ func (s seen) add(id ID, seq uint64) seen {
 	for len(out.full) > 0 && out.full[0].last+window < seq {
 		out.full = out.full[1:]
 	}
-	if len(s.recent.ids) == seenPage {
-		out.full = append(out.full[:len(out.full):len(out.full)], s.recent)
-		s.recent = page{}
+	recent := s.recent
+	if len(recent.ids) == seenPage {
+		out.full = append(out.full[:len(out.full):len(out.full)], recent)
+		recent = page{}
 	}
-	ids := maps.Clone(s.recent.ids)
+	ids := maps.Clone(recent.ids)
 	if ids == nil {
 		ids = make(map[ID]uint64)
 	}
 	ids[id] = seq
-	out.recent = page{ids, append(s.recent.order[:len(s.recent.order):len(s.recent.order)], id), seq}
+	out.recent = page{ids, append(recent.order[:len(recent.order):len(recent.order)], id), seq}
 	return out
 }
 

@@ -78,22 +78,34 @@ func errNotFound(id string) error {
 	}
 }
 
-// edit is the record of a document's public part.
-func edit(d store.Own) (feed.Edit, error) {
-	doc, err := listing.ParseJSON(d.Document)
+// ready is a document with the body of its record, so that the public part of
+// many is made only once.
+type ready struct {
+	store.Own
+	body []byte
+}
+
+// prepare makes the body of a document's record.
+func prepare(own store.Own) (ready, error) {
+	doc, err := listing.ParseJSON(own.Document)
 	if err != nil {
-		return feed.Edit{}, fmt.Errorf("listing %s: %w", uuid.UUID(d.Key), err)
+		return ready{}, fmt.Errorf("listing %s: %w", uuid.UUID(own.Key), err)
 	}
+	body, err := body(own.Key, doc)
+	if err != nil {
+		return ready{}, fmt.Errorf("listing %s: %w", uuid.UUID(own.Key), err)
+	}
+	return ready{own, body}, nil
+}
+
+// body is the public part of a document as a record holds it.
+func body(key feed.Key, doc listing.Document) ([]byte, error) {
 	public := doc.Public()
-	if id, _ := public["id"].(string); Key(id) == d.Key && id != uuid.UUID(d.Key).String() {
-		public["id"] = uuid.UUID(d.Key).String()
+	if id, _ := public["id"].(string); id != uuid.UUID(key).String() && Key(id) == key {
+		public["id"] = uuid.UUID(key).String()
 		public["external_ids"] = append(externalIDs(public), map[string]any{"scheme": "source", "id": id})
 	}
-	body, err := public.Encode()
-	if err != nil {
-		return feed.Edit{}, fmt.Errorf("listing %s: %w", uuid.UUID(d.Key), err)
-	}
-	return feed.Edit{Key: d.Key, Op: feed.Put, Type: catalog.TypeListing, Body: body}, nil
+	return public.Encode()
 }
 
 func externalIDs(public listing.Document) []any {
@@ -103,20 +115,14 @@ func externalIDs(public listing.Document) []any {
 
 // publish puts documents into the feed, with removals, as one head, and
 // remembers what was published.
-func (d *Desk) publish(ctx context.Context, docs []store.Own, remove []feed.Key) error {
+func (d *Desk) publish(ctx context.Context, docs []ready, remove []feed.Key) error {
 	publisher, err := d.o.Publisher()
 	if err != nil {
 		return err
 	}
-	var failed error
 	_, err = publisher.Publish(ctx, func(yield func(feed.Edit) bool) {
 		for _, doc := range docs {
-			e, err := edit(doc)
-			if err != nil {
-				failed = err
-				return
-			}
-			if !yield(e) {
+			if !yield(feed.Edit{Key: doc.Key, Op: feed.Put, Type: catalog.TypeListing, Body: doc.body}) {
 				return
 			}
 		}
@@ -126,13 +132,15 @@ func (d *Desk) publish(ctx context.Context, docs []store.Own, remove []feed.Key)
 			}
 		}
 	})
-	if err = errors.Join(failed, err); err != nil {
+	if err != nil {
 		return explain(err)
 	}
+	published := make([]store.Own, len(docs))
 	for i := range docs {
 		docs[i].Published = docs[i].Fingerprint()
+		published[i] = docs[i].Own
 	}
-	return d.o.Store.PutOwn(docs...)
+	return d.o.Store.PutOwn(published...)
 }
 
 // explain says why publishing failed in words for an administrator.
@@ -184,7 +192,8 @@ func (d *Desk) change(ctx context.Context, ids []string, f func(*store.Own, list
 	if err != nil {
 		return nil, err
 	}
-	var publish []store.Own
+	var publish []ready
+	var at []int // where they stand in docs
 	for i := range docs {
 		doc, err := listing.ParseJSON(docs[i].Document)
 		if err != nil {
@@ -194,19 +203,22 @@ func (d *Desk) change(ctx context.Context, ids []string, f func(*store.Own, list
 		if err != nil {
 			return nil, err
 		}
-		if docs[i].Document = doc.JSON(); now {
-			publish = append(publish, docs[i])
+		if docs[i].Document = doc.JSON(); !now {
+			continue
 		}
+		r, err := prepare(docs[i])
+		if err != nil {
+			return nil, err
+		}
+		publish, at = append(publish, r), append(at, i)
 	}
 	if len(publish) > 0 {
 		if err := d.publish(ctx, publish, nil); err != nil {
 			return nil, err
 		}
-		for i := range docs { // as they are kept now
-			if j := slices.IndexFunc(publish, func(p store.Own) bool { return p.Key == docs[i].Key }); j >= 0 {
-				docs[i] = publish[j]
-			}
-		}
+	}
+	for k, i := range at { // as they are kept now
+		docs[i] = publish[k].Own
 	}
 	return d.summaries(docs)
 }

@@ -21,7 +21,7 @@ type intake struct {
 	seen    map[feed.Key]string // where in the source
 	blind   string              // a row whose listing cannot be told; empty when there is none
 	changed []store.Own         // to write
-	all     []store.Own         // to publish: changed ones, and those that stand as they were
+	all     []ready             // to publish: changed ones, and those that stand as they were
 }
 
 // Import takes rows in: it merges each into the document with its id, where an
@@ -105,8 +105,9 @@ func (in *intake) take(row control.Row) error {
 	}
 	l, faults := doc.Listing()
 	faults = append(faults, l.CheckServe()...)
+	var public []byte
 	if len(faults) == 0 {
-		if _, err := doc.Public().Encode(); err != nil {
+		if public, err = body(key, doc); err != nil {
 			faults = listing.Faults{{Code: listing.CodeTooLarge, Message: err.Error()}}
 		}
 	}
@@ -124,13 +125,13 @@ func (in *intake) take(row control.Row) error {
 		in.report.Added++
 	case now.Fingerprint() == old.Fingerprint():
 		in.report.Unchanged++
-		in.all = append(in.all, old)
+		in.all = append(in.all, ready{old, public})
 		return nil
 	default:
 		in.report.Changed++
 	}
 	in.changed = append(in.changed, now)
-	in.all = append(in.all, now)
+	in.all = append(in.all, ready{now, public})
 	return nil
 }
 

@@ -140,6 +140,6 @@ func open(path string, emit func(Row) bool) error {
 // skipBOM passes over the mark that some programs put before UTF-8.
 func skipBOM(in *bufio.Reader) {
 	if b, _ := in.Peek(3); string(b) == "\xef\xbb\xbf" {
-		in.Discard(3) // has just been peeked
+		_, _ = in.Discard(3) // has just been peeked
 	}
 }

@@ -31,9 +31,6 @@ func (k kind) String() string {
 	return [...]string{"text", "a number", "a whole number", "yes or no", "a list", "an object", "an object"}[k]
 }
 
-// scalar tells whether the kind holds no other values.
-func (k kind) scalar() bool { return k < kindList }
-
 type field struct {
 	shape *shape
 	index []int // for reflect.Value.FieldByIndex

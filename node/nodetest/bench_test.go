@@ -73,6 +73,40 @@ func BenchmarkPublish(b *testing.B) {
 	b.ReportMetric(percentile(everywhere, 0.99), "ms-everywhere-p99")
 }
 
+// BenchmarkImport takes 5,000 listings in and publishes them as one head. The
+// listings are made before the clock starts.
+func BenchmarkImport(b *testing.B) {
+	const count = 5000
+	for b.Loop() {
+		b.StopTimer()
+		f, err := nodetest.Start(b.Context(), nodetest.DemoOptions{Countries: []string{"PL"}, Dir: b.TempDir(), BasePort: freeBase(b, 1)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		made := make([]control.Row, 0, count)
+		for row := range rows("PL", 0, count) {
+			made = append(made, row)
+		}
+		b.StartTimer()
+		report, err := f.Nodes()[0].Admin().Import(b.Context(), func(yield func(control.Row, error) bool) {
+			for _, row := range made {
+				if !yield(row, nil) {
+					return
+				}
+			}
+		}, control.ImportOptions{Publish: true})
+		b.StopTimer()
+		if err != nil || report.Published != count {
+			b.Fatal(err, report)
+		}
+		if err := f.Stop(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(count)*float64(b.N)/b.Elapsed().Seconds(), "listings/s")
+}
+
 // BenchmarkStart is from nothing to the first answer, with 10,000 listings on
 // disk.
 func BenchmarkStart(b *testing.B) {

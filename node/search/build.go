@@ -34,7 +34,7 @@ type builder struct {
 	ids    map[string]uint32 // term → number in order of first sight
 	names  []string
 	stems  [len(stemmers)][]uint32 // number of the stem of a word + 1; 0 = not looked up; own number + 1 = itself
-	tokens []token                 // of the document in hand
+	tokens []uint64                // of the document in hand; see token
 	posts  []post                  // of all documents so far
 	pos    []byte
 	facets [storedFacets]valueLists
@@ -44,7 +44,14 @@ type builder struct {
 	rules  map[string]uint32
 }
 
-type token struct{ term, pos, weight uint32 }
+// token packs a term, a position and a weight (below 16) into a number that
+// sorts by term, then position.
+func token(term, pos, weight uint32) uint64 {
+	return uint64(term)<<32 | uint64(pos&stemPos)<<4 | uint64(weight)
+}
+
+// stemPos is the position of a stem, which has none. No text is that long.
+const stemPos = 1<<28 - 1
 
 // post is one posting while a segment is made.
 type post struct {
@@ -184,7 +191,7 @@ const fieldGap = 100
 func (b *builder) texts(doc uint32, texts []Text) {
 	b.tokens = b.tokens[:0]
 	left, at, length := MaxText, uint32(0), 0
-	for _, t := range texts {
+	for _, t := range limit(texts, maxTexts) {
 		text := t.Text[:min(len(t.Text), left)]
 		left -= len(text)
 		lang := languageIndex(baseLanguage(t.Language))
@@ -194,39 +201,41 @@ func (b *builder) texts(doc uint32, texts []Text) {
 		weight := uint32(t.Weight.factor())
 		words(text, func(w []byte) {
 			id := b.term(w)
-			b.tokens = append(b.tokens, token{id, at, weight})
+			b.tokens = append(b.tokens, token(id, at, weight))
 			at++
 			length += int(weight)
 			if lang >= 0 {
 				if s := b.stem(lang, id); s != id {
-					b.tokens = append(b.tokens, token{s, noPos, weight})
+					b.tokens = append(b.tokens, token(s, stemPos, weight))
 				}
 			}
 		})
 		at += fieldGap
 	}
 	b.seg.length = append(b.seg.length, uint16(min(length, math.MaxUint16)))
-	slices.SortFunc(b.tokens, func(a, b token) int { return cmp.Or(cmp.Compare(a.term, b.term), cmp.Compare(a.pos, b.pos)) })
+	slices.Sort(b.tokens)
 	for i := 0; i < len(b.tokens); {
-		j, tf := i, uint32(0)
-		for j < len(b.tokens) && b.tokens[j].term == b.tokens[i].term {
-			tf += b.tokens[j].weight
+		j, tf := i, uint64(0)
+		for j < len(b.tokens) && b.tokens[j]>>32 == b.tokens[i]>>32 {
+			tf += b.tokens[j] & 15
 			j++
 		}
-		p := post{term: b.tokens[i].term, doc: doc, pos: noPos, tf: uint8(min(tf, math.MaxUint8))}
-		if b.tokens[i].pos != noPos {
+		p := post{term: uint32(b.tokens[i] >> 32), doc: doc, pos: noPos, tf: uint8(min(tf, math.MaxUint8))}
+		if position(b.tokens[i]) != stemPos {
 			p.pos = uint32(len(b.pos))
 			b.pos = binary.AppendUvarint(b.pos, uint64(j-i))
 			last := uint32(0)
 			for _, t := range b.tokens[i:j] {
-				b.pos = binary.AppendUvarint(b.pos, uint64(t.pos-last))
-				last = t.pos
+				b.pos = binary.AppendUvarint(b.pos, uint64(position(t)-last))
+				last = position(t)
 			}
 		}
 		b.posts = append(b.posts, p)
 		i = j
 	}
 }
+
+func position(t uint64) uint32 { return uint32(t>>4) & stemPos }
 
 func (b *builder) term(w []byte) uint32 {
 	if id, ok := b.ids[string(w)]; ok {
@@ -309,9 +318,9 @@ func (b *builder) finish() *segment {
 		s.posOff[i+1] = uint32(len(s.pos))
 	}
 	for i, l := range b.facets {
-		s.facets[i] = l.values()
+		s.facets[i] = l.values(s.n)
 	}
-	s.coverage = b.cover.values()
+	s.coverage = b.cover.values(s.n)
 	s.pros, s.anon = bitmapOf(b.pros), bitmapOf(b.anon)
 	s.seal()
 	return s
@@ -321,7 +330,7 @@ func (b *builder) finish() *segment {
 func (s *segment) seal() {
 	s.grid()
 	s.anonDense = newBits(s.n)
-	s.anonDense.or(s.anon)
+	s.anonDense.fill(s.anon)
 	for i, b := range ageBands {
 		s.bands[i] = s.aged(b.min, b.max)
 	}

@@ -138,8 +138,9 @@ type Batch struct {
 // index, not refused: a foreign listing must not stop a batch.
 const (
 	MaxText   = 64 << 10 // bytes of all texts together
-	maxIDLen  = 200      // of an id or a code: over it the document is refused
-	maxCodes  = 256      // codes of one facet, languages or places of one document
+	maxTexts  = 1024
+	maxIDLen  = 200 // of an id or a code: over it the document is refused
+	maxCodes  = 256 // codes of one facet, languages or places of one document
 	maxPoints = 64
 	maxHours  = 32
 )

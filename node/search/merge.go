@@ -32,9 +32,9 @@ func merge(views []view) (*segment, [][]uint32) {
 		b.anon = appendMapped(b.anon, from.anon, remap[v])
 	}
 	for i, l := range b.facets {
-		s.facets[i] = l.values()
+		s.facets[i] = l.values(s.n)
 	}
-	s.coverage = b.cover.values()
+	s.coverage = b.cover.values(s.n)
 	s.pros, s.anon = bitmapOf(b.pros), bitmapOf(b.anon)
 	mergeTerms(s, views, remap)
 	s.seal()
@@ -99,7 +99,7 @@ func (b *builder) copy(from *segment, doc uint32) {
 
 func collect(into valueLists, from *values, remap []uint32) {
 	for i, name := range from.names {
-		if docs := appendMapped(into[name], from.sets[i], remap); len(docs) > 0 {
+		if docs := appendMapped(into[name], from.sets[i].Bitmap, remap); len(docs) > 0 {
 			into[name] = docs
 		}
 	}

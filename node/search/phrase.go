@@ -68,29 +68,34 @@ func common(docs, list []uint32) []uint32 {
 // positions returns the positions of a word in each of docs, which all have it.
 func (s *segment) positions(term int, docs []uint32) [][]uint32 {
 	out := make([][]uint32, 0, len(docs))
+	all := make([]uint32, 0, 2*len(docs))
 	pos := s.pos[s.posOff[term]:s.posOff[term+1]]
 	for _, d := range s.postDoc[s.postOff[term]:s.postOff[term+1]] {
 		if len(out) == len(docs) {
 			break
 		}
-		n := skipPositions(pos)
-		if d == docs[len(out)] {
-			out = append(out, decodePositions(pos[:n]))
+		if d != docs[len(out)] {
+			pos = pos[skipPositions(pos):]
+			continue
 		}
-		pos = pos[n:]
+		from := len(all)
+		all, pos = decodePositions(all, pos)
+		out = append(out, all[from:len(all):len(all)])
 	}
 	return out
 }
 
-func decodePositions(b []byte) []uint32 {
+// decodePositions appends the positions of one posting to list and returns
+// what follows them.
+func decodePositions(list []uint32, b []byte) ([]uint32, []byte) {
 	count, n := binary.Uvarint(b)
-	list := make([]uint32, 0, count)
+	b = b[n:]
 	last := uint32(0)
 	for range count {
-		step, m := binary.Uvarint(b[n:])
-		n += m
+		step, m := binary.Uvarint(b)
+		b = b[m:]
 		last += uint32(step)
 		list = append(list, last)
 	}
-	return list
+	return list, b
 }

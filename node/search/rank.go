@@ -75,11 +75,11 @@ func (e *evaluation) prepare(p *part) {
 	s := p.view.seg
 	if e.q.From != "" {
 		p.usable = e.scratch.words64(s.n)
-		p.usable.or(s.usableFrom([]string{e.q.From}))
+		p.usable.fill(s.usableFrom([]string{e.q.From}))
 	}
 	if e.q.Language != "" {
 		p.lang = e.scratch.words64(s.n)
-		p.lang.or(s.facets[slices.Index(storedNames[:], Language)].of(e.q.Language))
+		p.lang.fill(s.facets[slices.Index(storedNames[:], Language)].of(e.q.Language))
 	}
 }
 

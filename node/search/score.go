@@ -63,7 +63,7 @@ func (e *evaluation) findWords() error {
 	for i := range e.parts {
 		p := &e.parts[i]
 		p.shown = docBits(e.scratch.words64(p.view.seg.n))
-		p.shown.or(p.base)
+		p.shown.fill(p.base)
 		p.score, p.mask = e.scratch.scores(p.view.seg.n), e.scratch.masks(p.view.seg.n)
 	}
 	e.level = len(list)

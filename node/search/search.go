@@ -151,12 +151,18 @@ func (e *evaluation) filter(p *part) {
 	}
 	p.hits = hits
 	e.total += int(hits.GetCardinality())
+	dense := func(r *roaring.Bitmap) docBits {
+		b := docBits(e.scratch.words64(s.n))
+		b.fill(r)
+		return b
+	}
+	inAll := dense(hits)
 	for _, f := range Facets() {
-		set := hits
 		if own, ok := but[f]; ok {
-			set = own
+			e.count(p, f, dense(own))
+		} else {
+			e.count(p, f, inAll)
 		}
-		e.count(p, f, set)
 	}
 }
 
@@ -168,14 +174,14 @@ func (p *part) having(f Facet, list []string) *roaring.Bitmap {
 		var set *roaring.Bitmap
 		switch f {
 		case Freshness:
-			set = p.day.sets[slices.Index(freshnessNames[:], v)]
+			set = p.day.sets[slices.Index(freshnessNames[:], v)].Bitmap
 		case OpenNow:
-			set = p.open.of(v)
+			set = p.open.of(v).Bitmap
 		case Age:
 			if i := slices.IndexFunc(ageBands[:], func(b ageBand) bool { return b.name == v }); i >= 0 {
-				set = s.bands[i]
+				set = s.bands[i].Bitmap
 			} else if n, err := strconv.Atoi(v); err == nil {
-				set = s.aged(n, n)
+				set = s.aged(n, n).Bitmap
 			}
 		default:
 			set = s.facets[slices.Index(storedNames[:], f)].of(v)
@@ -187,32 +193,32 @@ func (p *part) having(f Facet, list []string) *roaring.Bitmap {
 	return out
 }
 
-func (v *minuteView) of(value string) *roaring.Bitmap {
+func (v *minuteView) of(value string) *docSet {
 	switch value {
 	case openTrue:
-		return v.open
+		return &v.open
 	case openFalse:
-		return v.closed
+		return &v.closed
 	}
-	return v.notStated
+	return &v.notStated
 }
 
-// count adds how many of set have each value of a facet.
-func (e *evaluation) count(p *part, f Facet, set *roaring.Bitmap) {
+// count adds how many of hits have each value of a facet.
+func (e *evaluation) count(p *part, f Facet, hits docBits) {
 	m := e.counts[f]
 	if m == nil {
 		m = map[string]int{}
 		e.counts[f] = m
 	}
-	add := func(name string, with *roaring.Bitmap) {
-		if n := set.AndCardinality(with); n > 0 {
-			m[name] += int(n)
+	add := func(name string, set *docSet) {
+		if n := set.shared(hits); n > 0 {
+			m[name] += n
 		}
 	}
 	switch f {
 	case Freshness:
 		for i, name := range freshnessNames {
-			add(name, p.day.sets[i])
+			add(name, &p.day.sets[i])
 		}
 	case OpenNow:
 		for _, name := range [...]string{openTrue, openFalse, openNotStated} {
@@ -220,12 +226,12 @@ func (e *evaluation) count(p *part, f Facet, set *roaring.Bitmap) {
 		}
 	case Age:
 		for i, b := range ageBands {
-			add(b.name, p.view.seg.bands[i])
+			add(b.name, &p.view.seg.bands[i])
 		}
 	default:
 		v := &p.view.seg.facets[slices.Index(storedNames[:], f)]
 		for i, name := range v.names {
-			add(name, v.sets[i])
+			add(name, &v.sets[i])
 		}
 	}
 }
@@ -301,7 +307,7 @@ func (e *evaluation) countAge(f Facet, v string) int {
 	total := 0
 	for i := range e.parts {
 		p := &e.parts[i]
-		total += int(p.ages.AndCardinality(p.view.seg.aged(n, n)))
+		total += int(p.ages.AndCardinality(p.view.seg.aged(n, n).Bitmap))
 	}
 	return total
 }

@@ -40,7 +40,7 @@ type segment struct {
 	anon      *roaring.Bitmap // anonymous contact
 	anonDense docBits         // the same
 
-	bands [len(ageBands)]*roaring.Bitmap
+	bands [len(ageBands)]docSet
 
 	points []place // in the order of their cells
 	ptOff  []uint32
@@ -62,7 +62,7 @@ var storedNames = [storedFacets]Facet{Audience, Channel, Anonymity, Cost, Format
 // values maps the values of a facet to the documents that carry them.
 type values struct {
 	names []string // sorted
-	sets  []*roaring.Bitmap
+	sets  []docSet
 }
 
 // of returns the documents with a value, or nil.
@@ -71,7 +71,7 @@ func (v *values) of(name string) *roaring.Bitmap {
 	if !ok {
 		return nil
 	}
-	return v.sets[i]
+	return v.sets[i].Bitmap
 }
 
 // identity returns country, NUL and id of a document: what is unique.
@@ -111,8 +111,8 @@ func (s *segment) size() int {
 }
 
 func (v *values) size() (n int) {
-	for i, set := range v.sets {
-		n += len(v.names[i]) + 64 + int(set.GetSizeInBytes())
+	for i := range v.sets {
+		n += len(v.names[i]) + v.sets[i].size()
 	}
 	return n
 }
@@ -120,23 +120,15 @@ func (v *values) size() (n int) {
 // valueLists gathers the documents of each value while a segment is made.
 type valueLists map[string][]uint32
 
-// values sorts the lists into bitmaps.
-func (l valueLists) values() values {
-	v := values{names: make([]string, 0, len(l)), sets: make([]*roaring.Bitmap, 0, len(l))}
+// values sorts the lists into sets of n documents.
+func (l valueLists) values(n int) values {
+	v := values{names: make([]string, 0, len(l)), sets: make([]docSet, 0, len(l))}
 	for name := range l {
 		v.names = append(v.names, name)
 	}
 	slices.Sort(v.names)
 	for _, name := range v.names {
-		v.sets = append(v.sets, bitmapOf(l[name]))
+		v.sets = append(v.sets, newDocSet(l[name], n))
 	}
 	return v
-}
-
-func bitmapOf(docs []uint32) *roaring.Bitmap {
-	slices.Sort(docs)
-	b := roaring.New()
-	b.AddMany(docs)
-	b.RunOptimize()
-	return b
 }

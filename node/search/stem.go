@@ -24,7 +24,7 @@ var stemmers = [...]func(string) string{
 	snowball(german.Stem),
 	stemGreek,
 	snowball(english.Stem),
-	snowball(finnish.Stem),
+	stemFinnish,
 	snowball(french.Stem),
 	snowball(italian.Stem),
 	stemLithuanian,
@@ -32,7 +32,7 @@ var stemmers = [...]func(string) string{
 	snowball(dutch.Stem),
 	snowball(norwegian.Stem),
 	stemPolish,
-	snowball(swedish.Stem),
+	stemSwedish,
 }
 
 // stem returns the stem of a folded word in the language with that index.
@@ -60,6 +60,40 @@ func snowball(f func(*snowballstem.Env) bool) func(string) string {
 		out := strings.ToLower(env.Current())
 		environments.Put(env)
 		return out
+	}
+}
+
+var (
+	snowballFinnish = snowball(finnish.Stem)
+	snowballSwedish = snowball(swedish.Stem)
+)
+
+// stemFinnish also levels what an ending does to the letters before it.
+func stemFinnish(w string) string {
+	if w == "lapsi" { // taken for a possessive
+		return "laps"
+	}
+	s := snowballFinnish(w)
+	for _, c := range [...][2]string{
+		{"uks", "us"}, {"yks", "ys"}, // ajatus, ajatukset
+		{"mp", "m"},    // vanhempi, vanhemmat
+		{"ttom", "to"}, // nimeton, nimettoman
+		{"im", ""},     // puhelin, puhelimen
+		{"ia", ""},     // terapia, terapiaa
+	} {
+		if len(s) > len(c[0])+3 && strings.HasSuffix(s, c[0]) {
+			return s[:len(s)-len(c[0])] + c[1]
+		}
+	}
+	return s
+}
+
+// stemSwedish also takes off the article -et, which Snowball leaves on.
+func stemSwedish(w string) string {
+	if s := snowballSwedish(w); len(s) < 6 || !strings.HasSuffix(s, "et") {
+		return s
+	} else {
+		return s[:len(s)-2]
 	}
 }
 
@@ -93,7 +127,7 @@ func (e endings) strip(w string, least int) string {
 // poraden → poradn), which comes and goes with the ending.
 func dropFleetingE(w string) string {
 	n := len(w)
-	if n < 5 || isVowel(w[n-1]) || w[n-2] != 'e' {
+	if n < 5 || isVowel(w[n-1]) || w[n-1] == 'm' || w[n-2] != 'e' { // not problem, systém
 		return w
 	}
 	if w[n-3] == 'i' && n > 5 && !isVowel(w[n-4]) {

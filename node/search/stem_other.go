@@ -8,7 +8,7 @@ import "strings"
 var greekEndings = newEndings(`
 	α ας ες εσ οσ ασ ησ ισ υσ ουσ εασ ιασ ειασ ησησ α η ο ι υ ε ω
 	ου ον οι ων εσ εισ εωσ εων εα ια ιων ιεσ ιου ιο εια ειων ειεσ ειου
-	μα ματοσ ματα ματων ματι
+	ατοσ ατα ατων ατι
 	ει ουμε ετε ουν ουνε εται ονται ομαι αμε ατε
 `)
 
@@ -31,7 +31,7 @@ var lithuanianEndings = newEndings(`
 	am iam ame iame ams iams oms ioms ems ims ums umi imi emi omis iomis emis imis umis ais iais
 	uje iuje yje oje ioje eje uose iuose ose iose ese yse
 	asis ysis oji ioji ojo ajam aji ieji uju iuju osios ajai iesiems aisiais
-	ti si tis
+	ti si
 `)
 
 func stemLithuanian(w string) string {

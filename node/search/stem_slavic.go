@@ -16,6 +16,7 @@ var polishEndings = newEndings(`
 var polishWhole = map[string]string{
 	"dziecko": "dziec", "dziecka": "dziec", "dziecku": "dziec", "dzieckiem": "dziec",
 	"czlowiek": "ludz", "czlowieka": "ludz", "czlowiekowi": "ludz", "czlowiekiem": "ludz",
+	"rodzic": "rodzic", "rodzica": "rodzic", "rodzice": "rodzic", "rodzicow": "rodzic", "rodzicom": "rodzic", "rodzicami": "rodzic",
 	"ojciec": "ojc", "chlopiec": "chlopc", "dzien": "dn", "dnia": "dn", "dni": "dn", "dniu": "dn",
 	"tydzien": "tygodn", "reka": "rek", "rece": "rek", "problem": "problem", "system": "system",
 	"kobiecie": "kobiet", "terapeucie": "terapeut", "internecie": "internet", "czacie": "czat",
@@ -58,7 +59,7 @@ var czechWhole = map[string]string{
 	"clovek": "clovek", "cloveka": "clovek", "cloveku": "clovek", "clovekem": "clovek",
 	"lide": "lid", "lidi": "lid", "lidem": "lid", "lidmi": "lid", "lidech": "lid",
 	"otec": "otc", "otce": "otc", "otci": "otc", "otcem": "otc",
-	"problem": "problem", "system": "system", "den": "dn", "dne": "dn", "dny": "dn", "dni": "dn",
+	"problem": "problem", "problemu": "problem", "problemum": "problem", "system": "system", "systemu": "system", "systemum": "system", "den": "dn", "dne": "dn", "dny": "dn", "dni": "dn",
 }
 
 func stemCzech(w string) string {

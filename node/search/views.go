@@ -17,7 +17,7 @@ type channelHours struct {
 type dayView struct {
 	day   int32
 	steps []uint8 // of each document
-	sets  [freshnessSteps]*roaring.Bitmap
+	sets  [freshnessSteps]docSet
 }
 
 // fresh returns the view of a day. It is computed once a day: the newest
@@ -34,7 +34,7 @@ func (s *segment) fresh(day int32) *dayView {
 		lists[step] = append(lists[step], uint32(i))
 	}
 	for i, l := range lists {
-		v.sets[i] = bitmapOf(l)
+		v.sets[i] = newDocSet(l, s.n)
 	}
 	s.today.Store(v)
 	return v
@@ -43,7 +43,7 @@ func (s *segment) fresh(day int32) *dayView {
 // minuteView is which documents of a segment are open in one minute.
 type minuteView struct {
 	minute                  int64
-	open, closed, notStated *roaring.Bitmap
+	open, closed, notStated docSet
 	dense                   docBits // the open ones
 }
 
@@ -75,22 +75,22 @@ func (s *segment) opening(now time.Time) *minuteView {
 		}
 		lists[best] = append(lists[best], uint32(i))
 	}
-	v := &minuteView{minute: minute, open: bitmapOf(lists[open]), closed: bitmapOf(lists[shut]), notStated: bitmapOf(lists[unknown])}
-	v.dense = newBits(s.n)
-	v.dense.or(v.open)
+	v := &minuteView{minute: minute, dense: newBits(s.n),
+		open: newDocSet(lists[open], s.n), closed: newDocSet(lists[shut], s.n), notStated: newDocSet(lists[unknown], s.n)}
+	v.dense.fill(v.open.Bitmap)
 	s.minute.Store(v)
 	return v
 }
 
-// aged returns the documents for people of some age in [min, max].
-func (s *segment) aged(lo, hi int) *roaring.Bitmap {
+// aged returns the documents for people of some age from lo to hi.
+func (s *segment) aged(lo, hi int) docSet {
 	var docs []uint32
 	for i, a := range s.ages {
 		if int(a[0]) <= hi && lo <= int(a[1]) {
 			docs = append(docs, uint32(i))
 		}
 	}
-	return bitmapOf(docs)
+	return newDocSet(docs, s.n)
 }
 
 // place is a point in the grid: the earth in cells of one degree.
@@ -169,26 +169,4 @@ func (s *segment) nearest(p Point, doc uint32) float64 {
 		}
 	}
 	return best
-}
-
-// docBits is a set of document numbers for quick tests.
-type docBits []uint64
-
-func newBits(n int) docBits { return make(docBits, (n+63)/64) }
-
-func (b docBits) has(i uint32) bool { return b[i>>6]&(1<<(i&63)) != 0 }
-func (b docBits) set(i uint32)      { b[i>>6] |= 1 << (i & 63) }
-
-// or adds a bitmap.
-func (b docBits) or(r *roaring.Bitmap) {
-	if r == nil {
-		return
-	}
-	var buf [256]uint32
-	it := r.ManyIterator()
-	for n := it.NextMany(buf[:]); n > 0; n = it.NextMany(buf[:]) {
-		for _, v := range buf[:n] {
-			b[v>>6] |= 1 << (v & 63)
-		}
-	}
 }

@@ -5,6 +5,7 @@ package page
 
 import (
 	"bytes"
+	"embed"
 	"errors"
 	"fmt"
 	"html/template"
@@ -14,9 +15,6 @@ import (
 	"strings"
 	"sync"
 	"text/template/parse"
-	"time"
-
-	"embed"
 
 	"github.com/2ps-project/waymark/node/locale"
 )
@@ -65,7 +63,6 @@ type Options struct {
 	Operator func() Operator                           // required; asked for every page
 	Crisis   func(country string) []CrisisContact      // nil = none confirmed
 	Demo     bool                                      // every page says that its data is invented
-	Now      func() time.Time                          // nil = time.Now
 	Funcs    func(l *locale.Language) template.FuncMap // more functions for the caller's templates; nil = none
 }
 
@@ -86,9 +83,6 @@ func New(opt Options) (*Renderer, error) {
 	}
 	if opt.Crisis == nil {
 		opt.Crisis = func(string) []CrisisContact { return nil }
-	}
-	if opt.Now == nil {
-		opt.Now = time.Now
 	}
 	r := &Renderer{opt: opt, sets: map[string]*template.Template{}}
 	r.css, r.icon = stylesheet(), icon()

@@ -3,6 +3,7 @@ package public
 import (
 	"html/template"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -50,7 +51,7 @@ func month(l *locale.Language, now time.Time) any {
 		days[i] = l.WeekdayShort(i)
 	}
 	var weeks [][]date
-	week := make([]date, (int(first.Weekday())+6)%7)
+	week := slices.Repeat([]date{{}}, (int(first.Weekday())+6)%7) // blanks before the first
 	for d := first; d.Month() == now.Month(); d = d.AddDate(0, 0, 1) {
 		week = append(week, date{strconv.Itoa(d.Day()), d.Day() == now.Day()})
 		if len(week) == 7 {
@@ -58,7 +59,7 @@ func month(l *locale.Language, now time.Time) any {
 		}
 	}
 	if len(week) > 0 {
-		weeks = append(weeks, append(week, make([]date, 7-len(week))...))
+		weeks = append(weeks, slices.Concat(week, slices.Repeat([]date{{}}, 7-len(week))))
 	}
 	return map[string]any{"Lang": l.Tag(), "Month": l.MonthYear(now), "Date": l.Date(now), "Days": days, "Weeks": weeks, "CSS": calendarSheet.Path}
 }

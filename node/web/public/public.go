@@ -73,7 +73,7 @@ func New(opt Options) (*Site, error) {
 		return nil, fmt.Errorf("public pages: %w", err)
 	}
 	pages, err := page.New(page.Options{
-		Locale: opt.Locale, Pages: own, Operator: opt.Operator, Crisis: opt.Crisis, Demo: opt.Demo, Now: opt.Now,
+		Locale: opt.Locale, Pages: own, Operator: opt.Operator, Crisis: opt.Crisis, Demo: opt.Demo,
 		Funcs: func(*locale.Language) template.FuncMap { return template.FuncMap{"dict": dict} },
 	})
 	if err != nil {
@@ -94,10 +94,10 @@ func (s *Site) routes() {
 	s.mux.HandleFunc("/robots.txt", s.only(s.robots, http.MethodGet))
 	s.mux.HandleFunc("/favicon.ico", s.only(s.favicon, http.MethodGet))
 	s.mux.HandleFunc("/{lang}", s.only(s.slash, http.MethodGet))
-	s.mux.HandleFunc("/{lang}/{$}", s.in(s.only2(s.start, http.MethodGet)))
+	s.mux.HandleFunc("/{lang}/{$}", s.in(s.each(s.start, http.MethodGet)))
 	s.mux.HandleFunc("/{lang}/search", s.in(s.search))
-	s.mux.HandleFunc("/{lang}/in/{country}", s.in(s.only2(s.country, http.MethodGet)))
-	s.mux.HandleFunc("/{lang}/s/{id}", s.in(s.only2(s.detail, http.MethodGet)))
+	s.mux.HandleFunc("/{lang}/in/{country}", s.in(s.each(s.country, http.MethodGet)))
+	s.mux.HandleFunc("/{lang}/s/{id}", s.in(s.each(s.detail, http.MethodGet)))
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.fail(w, s.tongue(r), http.StatusNotFound) })
 }
 
@@ -160,7 +160,7 @@ func (s *Site) only(h http.HandlerFunc, methods ...string) http.HandlerFunc {
 	}
 }
 
-func (s *Site) only2(h handler, methods ...string) handler {
+func (s *Site) each(h handler, methods ...string) handler {
 	return func(w http.ResponseWriter, r *http.Request, l *locale.Language) {
 		if s.allowed(w, r, l, methods) {
 			h(w, r, l)

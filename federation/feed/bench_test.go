@@ -1,0 +1,83 @@
+package feed_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/2ps-project/waymark/federation/feed"
+	"github.com/2ps-project/waymark/federation/feed/feedtest"
+)
+
+// changes are n live entries without records.
+func changes(n int) [feed.Buckets][]feed.Change {
+	var lists [feed.Buckets][]feed.Change
+	for i := range n {
+		k := feedtest.RecordKey(i)
+		lists[k.Bucket()] = append(lists[k.Bucket()], feed.Change{Seq: uint64(i + 1), Key: k, Op: feed.Put, Size: 1})
+	}
+	return lists
+}
+
+// BenchmarkRoot hashes a whole feed: buckets and tree.
+func BenchmarkRoot(b *testing.B) {
+	for _, n := range []int{1_000, 10_000, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			lists := changes(n)
+			for b.Loop() {
+				var l feed.Leaves
+				for q, list := range lists {
+					l[q] = feed.BucketHash(q, list)
+				}
+				l.Root()
+			}
+		})
+	}
+}
+
+// heldView is a feed of which only the hashes matter.
+type heldView struct {
+	head   *feed.SignedHead
+	leaves *feed.Leaves
+	lists  *[feed.Buckets][]feed.Change
+}
+
+func (v heldView) Head() *feed.SignedHead              { return v.head }
+func (v heldView) Leaves() (*feed.Leaves, error)       { return v.leaves, nil }
+func (v heldView) Bucket(q int) ([]feed.Change, error) { return v.lists[q], nil }
+func (v heldView) Close()                              {}
+
+// BenchmarkVerify checks a step of one record onto a feed of n: signature,
+// bucket, root.
+func BenchmarkVerify(b *testing.B) {
+	for _, n := range []int{10_000, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			f := feedtest.NewFederation("ada")
+			a := f.Author("ada").Fill(0, n, "x")
+			env, _ := a.Head(nil)
+			held, err := feed.ParseHead(env)
+			if err != nil {
+				b.Fatal(err)
+			}
+			lists := a.Buckets()
+			view := heldView{held, a.Leaves(), &lists}
+			next, items := a.Put(feedtest.RecordKey(5), "changed").Head(nil)
+			for b.Loop() {
+				if _, err := f.Rules().Verify(view, [][]byte{next}, items); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkCheck proves one record of a kilobyte.
+func BenchmarkCheck(b *testing.B) {
+	raw := feedtest.Record(feedtest.RecordKey(1), 1, string(make([]byte, 1000)))
+	c := feed.Change{Seq: 1, Key: feedtest.RecordKey(1), Op: feed.Put, Hash: feed.HashRecord(raw), Size: uint32(len(raw))}
+	b.SetBytes(int64(len(raw)))
+	for b.Loop() {
+		if _, err := feed.Check(c, raw); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package search
+
+// For tests of what no question can reach alone.
+
+// Distance is the plain definition of an edit distance.
+func Distance(a, b string) int { return distance([]rune(a), []rune(b)) }
+
+// Similar returns the terms of a sorted list within k edits of word, by the
+// walk over the dictionary, with their distances.
+func Similar(sorted []string, word string, k int) map[string]int {
+	out := map[string]int{}
+	d := newDict(sorted)
+	d.similar(0, d.len(), 0, []rune(word), k, func(i, edits int) { out[string(d.term(i))] = edits })
+	return out
+}
+
+// Stem returns the stem of a folded word.
+func Stem(lang, word string) string { return stem(languageIndex(lang), word) }
+
+// MergedLikeBuilt builds the documents whole, and in parts of which some die
+// before they are merged, and tells in what the two segments differ.
+func MergedLikeBuilt(docs []Doc, parts int) string {
+	sorted, _ := sortDocs(docs)
+	whole := build(sorted)
+	var views []view
+	for p := range parts {
+		var own []*Doc
+		var dying []uint32
+		for i, d := range sorted {
+			switch {
+			case i%parts == p:
+				own = append(own, d)
+			case i%parts == (p+1)%parts: // lives in the next part, dies in this one
+				dying = append(dying, uint32(len(own)))
+				old := *d
+				old.Texts = append([]Text{{Text: "forgotten words"}}, d.Texts...)
+				own = append(own, &old)
+			}
+		}
+		views = append(views, newView(build(own), nil).without(dying))
+	}
+	merged, _ := merge(views)
+	return differ(whole, merged)
+}
+
+// differ names the first thing in which two segments differ, "" if in none.
+func differ(a, b *segment) string {
+	switch {
+	case a.n != b.n || string(a.ident) != string(b.ident):
+		return "documents"
+	case string(a.terms.blob) != string(b.terms.blob) || !equal(a.terms.off, b.terms.off):
+		return "terms"
+	case !equal(a.postOff, b.postOff) || !equal(a.postDoc, b.postDoc) || string(a.postTF) != string(b.postTF):
+		return "postings"
+	case !equal(a.posOff, b.posOff) || string(a.pos) != string(b.pos):
+		return "positions"
+	case !equal(a.length, b.length) || !equal(a.assured, b.assured) || !equal(a.ages, b.ages) || !equal(a.revision, b.revision):
+		return "columns"
+	case !equal(a.ptOff, b.ptOff) || !equal(a.points, b.points):
+		return "places"
+	case !a.pros.Equals(b.pros) || !a.anon.Equals(b.anon):
+		return "flags"
+	}
+	for i := range a.facets {
+		if !equal(a.facets[i].names, b.facets[i].names) {
+			return "values of " + string(storedNames[i])
+		}
+		for j := range a.facets[i].sets {
+			if !a.facets[i].sets[j].Equals(b.facets[i].sets[j].Bitmap) {
+				return "documents of a value of " + string(storedNames[i])
+			}
+		}
+	}
+	for i := range a.n {
+		if !sameHours(a, b, i) {
+			return "hours"
+		}
+	}
+	return ""
+}
+
+func sameHours(a, b *segment, i int) bool {
+	x, y := a.hours[a.hourOff[i]:a.hourOff[i+1]], b.hours[b.hourOff[i]:b.hourOff[i+1]]
+	if len(x) != len(y) {
+		return false
+	}
+	for k := range x {
+		if x[k].assured != y[k].assured || !equal(a.rules[x[k].rule].weekly, b.rules[y[k].rule].weekly) || a.rules[x[k].rule].zone != b.rules[y[k].rule].zone {
+			return false
+		}
+	}
+	return true
+}
+
+func equal[T comparable](a, b []T) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,137 @@
+package search_test
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/2ps-project/waymark/node/search"
+)
+
+// benchSize is how many documents are benchmarked: 10,000, or what
+// WAYMARK_BENCH_DOCS says.
+func benchSize() int {
+	if n, err := strconv.Atoi(os.Getenv("WAYMARK_BENCH_DOCS")); err == nil && n > 0 {
+		return n
+	}
+	return 10000
+}
+
+// benchCorpus has texts of about 1.5 kB.
+func benchCorpus() corpus { return corpus{words: vocabulary(30000), size: 200, langs: true} }
+
+// classes are the kinds of question that are measured.
+func classes(c corpus) map[string]func(i int) search.Query {
+	word := func(i int) string { return c.words[20+i%400] }
+	misspelt := func(i int) string {
+		for ; ; i++ {
+			if w := c.words[50+i%2000]; len(w) >= 6 {
+				return w[:2] + "x" + w[3:]
+			}
+		}
+	}
+	return map[string]func(i int) search.Query{
+		"words+facets": func(i int) search.Query {
+			return search.Query{Text: word(i) + " " + word(i*7+3), Language: "pl", From: "PL", Facets: map[string][]string{"channel": {channels[i%5]}, "cost": {"free"}}}
+		},
+		"facets": func(i int) search.Query {
+			return search.Query{Language: "de", From: "DE", Facets: map[string][]string{"audience": {audiences[i%5]}, "anonymity": {"full", "pseudonymous_ok"}}, OpenNow: i%2 == 0}
+		},
+		"radius": func(i int) search.Query {
+			return search.Query{Language: "en", Near: &search.Point{Latitude: 40 + float64(i%25), Longitude: float64(i % 30)}, RadiusKM: 100, Order: search.ByDistance}
+		},
+		"fuzzy":  func(i int) search.Query { return search.Query{Text: misspelt(i), Language: "lt"} },
+		"prefix": func(i int) search.Query { return search.Query{Text: word(i)[:3], Language: "fi"} },
+		"countries": func(i int) search.Query {
+			return search.Query{Text: word(i), Language: "sv", UsableFrom: []string{countries[i%6]}, Countries: countries[:7]}
+		},
+		"phrase": func(i int) search.Query { return search.Query{Text: `"` + c.words[i%10] + " " + c.words[i%7] + `"`} },
+		"all":    func(i int) search.Query { return search.Query{Language: "en", From: "FR"} },
+	}
+}
+
+func BenchmarkSearch(b *testing.B) {
+	c := benchCorpus()
+	x := newIndex(b, c.docs(1, benchSize())...)
+	names := []string{}
+	all := classes(c)
+	for name := range all {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		b.Run(name, func(b *testing.B) {
+			took := make([]time.Duration, 0, b.N)
+			b.ReportAllocs()
+			hits := 0
+			for i := 0; b.Loop(); i++ {
+				q := all[name](i)
+				q.Now = noon
+				start := time.Now()
+				a, err := x.Search(b.Context(), q)
+				took = append(took, time.Since(start))
+				if err != nil {
+					b.Fatal(err)
+				}
+				hits += a.Total
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
+			b.ReportMetric(float64(hits)/float64(len(took)), "hits")
+		})
+	}
+}
+
+func BenchmarkBuild(b *testing.B) {
+	docs := benchCorpus().docs(1, benchSize())
+	size := 0
+	for _, d := range docs {
+		for _, t := range d.Texts {
+			size += len(t.Text)
+		}
+	}
+	b.ReportMetric(float64(size/len(docs)), "text-B/doc")
+	var x *search.Index
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for b.Loop() {
+		x = newIndex(b, docs...)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	b.ReportMetric(float64(len(docs)*b.N)/b.Elapsed().Seconds(), "docs/s")
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/(1<<20), "heap-MiB")
+	runtime.KeepAlive(x)
+	runtime.KeepAlive(docs)
+}
+
+func BenchmarkApplyOne(b *testing.B) {
+	c := benchCorpus()
+	n := benchSize()
+	for _, background := range []bool{false, true} {
+		b.Run(fmt.Sprintf("background=%v", background), func(b *testing.B) {
+			x := newIndex(b, c.docs(1, n)...)
+			if background {
+				go x.Run(b.Context())
+			}
+			changes := c.docs(2, 500)
+			var took []time.Duration
+			for i := 0; b.Loop(); i++ {
+				start := time.Now()
+				if err := x.Apply(search.Batch{Put: []search.Doc{changes[i%len(changes)]}}); err != nil {
+					b.Fatal(err)
+				}
+				took = append(took, time.Since(start))
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
+		})
+	}
+}
