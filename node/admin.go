@@ -154,7 +154,7 @@ func (a *admin) Status(ctx context.Context) (control.Status, error) {
 	n := (*Node)(a)
 	c := n.o.Config
 	st := control.Status{
-		Country: c.Country, Node: n.id.String(), Version: version(), Role: "mirror", PublicURL: c.Public.URL,
+		Country: c.Country, Node: n.id.String(), Version: Version(), Role: "mirror", PublicURL: c.Public.URL,
 		Members: []control.Member{}, Alarms: []control.Alarm{}, Registry: control.Registry{Voters: []control.Voter{}},
 	}
 	if st.PublicURL == "" {

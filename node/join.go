@@ -62,7 +62,7 @@ func (j joiner) newcomer() (*enroll.Newcomer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &enroll.Newcomer{Candidate: who, Keys: j.keys.registry(), Version: version(), Dial: j.dial, Now: j.now}, nil
+	return &enroll.Newcomer{Candidate: who, Keys: j.keys.registry(), Version: Version(), Dial: j.dial, Now: j.now}, nil
 }
 
 // knock asks for admission, or asks how it stands when this invitation was used

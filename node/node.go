@@ -324,10 +324,11 @@ func labels(texts *locale.Set) []search.Label {
 // signerWait bounds how long a publish waits for a node that is starting.
 const signerWait = 10 * time.Second
 
-// version is the program's version as the toolchain stamped it.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+// Version is the program's version as the toolchain stamped it, "devel" for a
+// build from a working copy.
+func Version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
 		return info.Main.Version
 	}
-	return "(devel)"
+	return "devel"
 }

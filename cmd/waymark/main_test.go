@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -33,24 +34,27 @@ func TestScripts(t *testing.T) { runScripts(t, "testdata") }
 //	ports NAME…            sets each name to a free base port
 //	ready DIR              waits until the node of DIR answers
 //	quorum DIR             waits until its registry can be changed
+//	member DIR COUNTRY     waits until the node knows the country as a member
 //	finds DIR ID           waits until a search at the node of DIR has the listing
 func runScripts(t *testing.T, dir string) {
+	// Short names: the path of a unix socket may not be long. They go after all
+	// scripts have ended: a node must not lose its directory while it runs.
+	short, err := os.MkdirTemp("", "wm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(short) })
 	testscript.Run(t, testscript.Params{
 		Dir:                 dir,
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
-			// A short name: the path of a unix socket may not be long.
-			short, err := os.MkdirTemp("", "wm")
-			if err != nil {
-				return err
-			}
-			env.Defer(func() { os.RemoveAll(short) })
-			env.Setenv("D", short)
-			return nil
+			own, err := os.MkdirTemp(short, "")
+			env.Setenv("D", own)
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "jsonenv": jsonenv, "fakenode": startFake, "ports": ports, "ready": ready, "quorum": quorum, "finds": finds,
+			"exits": exits, "jsonenv": jsonenv, "fakenode": startFake, "ports": ports, "ready": ready, "quorum": quorum, "member": member, "finds": finds,
 		},
 	})
 }
@@ -162,6 +166,18 @@ func quorum(ts *testscript.TestScript, neg bool, args []string) {
 	eventually(ts, "the registry can be changed at "+args[0], func() bool {
 		s, err := c.Status(context.Background())
 		return err == nil && s.Registry.Quorum
+	})
+}
+
+func member(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: member DIR COUNTRY")
+	}
+	c := control.NewClient(ts.MkAbs(args[0]))
+	defer c.Close()
+	eventually(ts, args[1]+" is a member for "+args[0], func() bool {
+		s, err := c.Status(context.Background())
+		return err == nil && slices.ContainsFunc(s.Members, func(m control.Member) bool { return m.Country == args[1] })
 	})
 }
 

@@ -81,7 +81,7 @@ func (r *Replicator) compare(ctx context.Context, peer identity.NodeID) {
 	ask, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	var theirs heads
-	if err := call(ask, r.o.Client, peer, http.MethodGet, "/r1/heads", nil, &theirs); err != nil {
+	if err := r.call(ask, peer, http.MethodGet, "/r1/heads", nil, &theirs); err != nil {
 		if ctx.Err() == nil {
 			r.missed(peer)
 		}
@@ -151,7 +151,7 @@ func (r *Replicator) confirm(peer identity.NodeID, shown *feed.SignedHead) {
 func (r *Replicator) push(ctx context.Context, peer identity.NodeID, a announcement) {
 	ask, cancel := context.WithTimeout(ctx, pushTimeout)
 	defer cancel()
-	if err := call(ask, r.o.Client, peer, http.MethodPost, "/r1/announce", a, nil); err != nil && ctx.Err() == nil {
+	if err := r.call(ask, peer, http.MethodPost, "/r1/announce", a, nil); err != nil && ctx.Err() == nil {
 		r.missed(peer)
 		return
 	}

@@ -71,7 +71,7 @@ func (r *Replicator) pull(ctx context.Context, origin identity.OriginID, peer id
 func (p *pull) ask(ctx context.Context, method, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return call(ctx, p.r.o.Client, p.peer, method, "/r1/o/"+p.origin.String()+path, in, out)
+	return p.r.call(ctx, p.peer, method, "/r1/o/"+p.origin.String()+path, in, out)
 }
 
 // add takes items, moving them to the store when they are many.

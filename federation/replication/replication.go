@@ -56,6 +56,7 @@ type Options struct {
 // Replicator keeps feeds in step with peers.
 type Replicator struct {
 	o       Options
+	codec   *codec
 	serving *gate
 	wake    chan struct{}
 
@@ -98,7 +99,7 @@ func New(o Options) (*Replicator, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Replicator{
-		o: o, serving: newGate(), wake: make(chan struct{}, 1),
+		o: o, codec: newCodec(), serving: newGate(), wake: make(chan struct{}, 1),
 		peers:   make(map[identity.NodeID]*peerState),
 		wanted:  make(map[identity.OriginID]*want),
 		locks:   make(map[identity.OriginID]*sync.Mutex),

@@ -72,8 +72,8 @@ func (r *Replicator) open(o identity.OriginID) (view feed.StoreView, err error) 
 	return r.o.Store.View(o)
 }
 
-func reply(w http.ResponseWriter, v any) {
-	b, err := encode(v)
+func (r *Replicator) reply(w http.ResponseWriter, v any) {
+	b, err := r.codec.encode(v)
 	if err != nil {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
@@ -88,7 +88,7 @@ func (r *Replicator) serveHeads(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	reply(w, heads{Feeds: states, RegistrySeq: r.o.RegistrySeq()})
+	r.reply(w, heads{Feeds: states, RegistrySeq: r.o.RegistrySeq()})
 }
 
 // states lists what is held, at most maxFeeds feeds.
@@ -130,7 +130,7 @@ func (r *Replicator) serveChain(w http.ResponseWriter, req *http.Request, view f
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	reply(w, chain{Heads: list})
+	r.reply(w, chain{Heads: list})
 }
 
 func (r *Replicator) serveFeed(w http.ResponseWriter, req *http.Request, view feed.StoreView) {
@@ -156,7 +156,7 @@ func (r *Replicator) serveFeed(w http.ResponseWriter, req *http.Request, view fe
 		if !p.More {
 			p.Next = view.Head().Seq
 		}
-		reply(w, p)
+		r.reply(w, p)
 	}
 }
 
@@ -166,15 +166,15 @@ func (r *Replicator) serveTree(w http.ResponseWriter, _ *http.Request, view feed
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	reply(w, tree{Head: view.Head().Envelope, Leaves: leaves[:]})
+	r.reply(w, tree{Head: view.Head().Envelope, Leaves: leaves[:]})
 }
 
 // readAsked decodes a list of questions from a request's body.
-func readAsked[T any](w http.ResponseWriter, req *http.Request, limit int) ([]T, bool) {
+func readAsked[T any](r *Replicator, w http.ResponseWriter, req *http.Request, limit int) ([]T, bool) {
 	var asked []T
 	b, err := readBody(req.Body, 256<<10)
 	if err == nil {
-		err = decode(b, &asked)
+		err = r.codec.decode(b, &asked)
 	}
 	if err != nil || len(asked) == 0 || len(asked) > limit {
 		w.WriteHeader(http.StatusBadRequest)
@@ -184,7 +184,7 @@ func readAsked[T any](w http.ResponseWriter, req *http.Request, limit int) ([]T,
 }
 
 func (r *Replicator) serveBuckets(w http.ResponseWriter, req *http.Request, view feed.StoreView) {
-	asked, ok := readAsked[uint16](w, req, maxBuckets)
+	asked, ok := readAsked[uint16](r, w, req, maxBuckets)
 	if !ok {
 		return
 	}
@@ -202,11 +202,11 @@ func (r *Replicator) serveBuckets(w http.ResponseWriter, req *http.Request, view
 		size += len(list) * 72
 		out.Lists = append(out.Lists, list)
 	}
-	reply(w, out)
+	r.reply(w, out)
 }
 
 func (r *Replicator) serveRecords(w http.ResponseWriter, req *http.Request, view feed.StoreView) {
-	asked, ok := readAsked[feed.Change](w, req, maxAsked)
+	asked, ok := readAsked[feed.Change](r, w, req, maxAsked)
 	if !ok {
 		return
 	}
@@ -223,7 +223,7 @@ func (r *Replicator) serveRecords(w http.ResponseWriter, req *http.Request, view
 		size += len(record) + 16
 		out.Records = append(out.Records, record)
 	}
-	reply(w, out)
+	r.reply(w, out)
 }
 
 func (r *Replicator) serveAnnounce(w http.ResponseWriter, req *http.Request) {
@@ -235,7 +235,7 @@ func (r *Replicator) serveAnnounce(w http.ResponseWriter, req *http.Request) {
 	var a announcement
 	b, err := readBody(req.Body, inlineBytes*4)
 	if err == nil {
-		err = decode(b, &a)
+		err = r.codec.decode(b, &a)
 	}
 	if err != nil {
 		r.refuse(peer, "announcement", err)

@@ -89,38 +89,45 @@ type announcement struct {
 	RegistrySeq uint64 `cbor:"4,keyasint,omitempty"`
 }
 
-var (
-	encoders = sync.Pool{New: func() any {
+// codec turns messages into what travels and back. Each replicator has its own:
+// the parts in its pools hold channels, which must not be shared between
+// federations in virtual time.
+type codec struct{ encoders, decoders sync.Pool }
+
+func newCodec() *codec {
+	c := new(codec)
+	c.encoders.New = func() any {
 		e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<20))
 		if err != nil {
 			panic(err)
 		}
 		return e
-	}}
-	decoders = sync.Pool{New: func() any {
+	}
+	c.decoders.New = func() any {
 		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBody), zstd.WithDecoderMaxWindow(1<<20))
 		if err != nil {
 			panic(err)
 		}
 		return d
-	}}
-)
+	}
+	return c
+}
 
 // encode is a message as it travels: CBOR in one zstd frame.
-func encode(v any) ([]byte, error) {
+func (c *codec) encode(v any) ([]byte, error) {
 	b, err := identity.Marshal(v)
 	if err != nil {
 		return nil, err
 	}
-	e := encoders.Get().(*zstd.Encoder)
-	defer encoders.Put(e)
+	e := c.encoders.Get().(*zstd.Encoder)
+	defer c.encoders.Put(e)
 	return e.EncodeAll(b, nil), nil
 }
 
 // decode reads what encode writes; it never holds more than maxBody.
-func decode(b []byte, v any) error {
-	d := decoders.Get().(*zstd.Decoder)
-	defer decoders.Put(d)
+func (c *codec) decode(b []byte, v any) error {
+	d := c.decoders.Get().(*zstd.Decoder)
+	defer c.decoders.Put(d)
 	plain, err := d.DecodeAll(b, nil)
 	if err != nil {
 		return fmt.Errorf("%w: %v", identity.ErrMalformed, err)
@@ -147,10 +154,10 @@ var (
 )
 
 // call asks a peer and decodes its answer into out, which may be nil.
-func call(ctx context.Context, client *http.Client, peer identity.NodeID, method, path string, in, out any) error {
+func (r *Replicator) call(ctx context.Context, peer identity.NodeID, method, path string, in, out any) error {
 	var body io.Reader
 	if in != nil {
-		b, err := encode(in)
+		b, err := r.codec.encode(in)
 		if err != nil {
 			return err
 		}
@@ -160,7 +167,7 @@ func call(ctx context.Context, client *http.Client, peer identity.NodeID, method
 	if err != nil {
 		return err
 	}
-	resp, err := client.Do(req)
+	resp, err := r.o.Client.Do(req)
 	if err != nil {
 		return err
 	}
@@ -181,7 +188,7 @@ func call(ctx context.Context, client *http.Client, peer identity.NodeID, method
 	if out == nil {
 		return nil
 	}
-	return decode(b, out)
+	return r.codec.decode(b, out)
 }
 
 // checkItems turns what a peer sent into items that proved right.

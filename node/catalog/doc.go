@@ -42,12 +42,11 @@ func (c *Catalog) doc(country, id string, raw []byte) (search.Doc, bool) {
 		Languages: languages(l),
 		Facets:    make(map[search.Facet][]string),
 		MinAge:    years(l.MinimumAge), MaxAge: years(l.MaximumAge),
-		Points:      points(l),
-		Assured:     day(l.AssuredDate),
-		CadenceDays: c.o.Cadence().Days(l),
+		Points: points(l),
 	}
-	if l.KindValue() == listing.KindCrisis {
-		d.LapseDays = 2 * d.CadenceDays
+	age := l.Timetable(c.o.Now(), c.o.Cadence())
+	if d.CadenceDays, d.LapseDays = age.Days, age.Lapse; age.Known {
+		d.Assured = int32(feed.DayOf(age.Checked))
 	}
 	// Reporting hotlines never stand among help.
 	kind := l.KindValue()
@@ -56,7 +55,7 @@ func (c *Catalog) doc(country, id string, raw []byte) (search.Doc, bool) {
 	d.Facets[search.Audience] = audience(l)
 	d.Facets[search.Format] = l.Formats
 	for _, ch := range l.ContactChannels() {
-		channel(&d, l, &ch)
+		c.channel(&d, l, &ch)
 	}
 	return d, true
 }
@@ -71,7 +70,7 @@ func audience(l *listing.Listing) []string {
 	return slices.DeleteFunc(out, func(code string) bool { return strings.HasPrefix(code, "self.") })
 }
 
-func channel(d *search.Doc, l *listing.Listing, ch *listing.Channel) {
+func (c *Catalog) channel(d *search.Doc, l *listing.Listing, ch *listing.Channel) {
 	add := func(f search.Facet, code string) {
 		if code != "" && !slices.Contains(d.Facets[f], code) {
 			d.Facets[f] = append(d.Facets[f], code)
@@ -85,7 +84,7 @@ func channel(d *search.Doc, l *listing.Listing, ch *listing.Channel) {
 	anonymity := ch.AnonymityValue()
 	add(search.Anonymity, anonymity)
 	d.AnonymousContact = d.AnonymousContact || anonymity == "full" || anonymity == "pseudonymous_ok"
-	if h := ch.Hours; h != nil && !h.NotStated && l.StatusValue() == listing.Active {
+	if h := ch.Hours; h != nil && !h.NotStated && l.StatusValue() == listing.Active && !l.HoursInDoubt(ch, c.o.Now()) {
 		d.Hours = append(d.Hours, hours(h, ch))
 	}
 }

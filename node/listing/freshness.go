@@ -120,11 +120,36 @@ func usableDate(s string, now time.Time) (time.Time, bool) {
 	return d, true
 }
 
+// Timetable is what the ladder of freshness is computed from.
+type Timetable struct {
+	Checked time.Time // day of the last check, UTC
+	Known   bool      // false: there is no usable date
+	Days    int       // cadence, in days; halved when the check was only a look at a web page
+	Lapse   int       // age in days at which it lapses
+}
+
+// Timetable returns the numbers behind [Listing.Freshness].
+func (l *Listing) Timetable(now time.Time, cadence Cadence) Timetable {
+	day, light, ok := l.lastCheck(now)
+	return l.timetable(day, light, ok, cadence)
+}
+
+func (l *Listing) timetable(day time.Time, light, known bool, cadence Cadence) Timetable {
+	t := Timetable{Checked: day, Known: known, Days: cadence.Days(l)}
+	if light {
+		t.Days = max(t.Days/2, 1)
+	}
+	t.Lapse = 4 * t.Days
+	if l.group() == groupCrisis {
+		t.Lapse = 2 * t.Days
+	}
+	return t
+}
+
 // Freshness returns where l stands on the ladder at the time now. The caller
 // gives as now the later of its clock and the newest signed time it has seen.
 func (l *Listing) Freshness(now time.Time, cadence Cadence) Freshness {
-	day, light, ok := l.lastCheck(now)
-	return l.ladder(day, light, ok, now, cadence)
+	return l.Timetable(now, cadence).at(now)
 }
 
 // ChannelFreshness is the freshness of one channel of l: by the channel's own
@@ -132,33 +157,25 @@ func (l *Listing) Freshness(now time.Time, cadence Cadence) Freshness {
 func (l *Listing) ChannelFreshness(ch *Channel, now time.Time, cadence Cadence) Freshness {
 	if ch.Verification != nil {
 		if d, ok := usableDate(ch.Verification.Date, now); ok {
-			return l.ladder(d, ch.Verification.Method == "web_only", true, now, cadence)
+			return l.timetable(d, ch.Verification.Method == "web_only", true, cadence).at(now)
 		}
 	}
 	return l.Freshness(now, cadence)
 }
 
-func (l *Listing) ladder(day time.Time, light, known bool, now time.Time, cadence Cadence) Freshness {
-	if !known {
+func (t Timetable) at(now time.Time) Freshness {
+	if !t.Known {
 		return Stale
 	}
-	days := cadence.Days(l)
-	if light {
-		days = max(days/2, 1)
-	}
-	lapse := 4 * days
-	if l.group() == groupCrisis {
-		lapse = 2 * days
-	}
-	age := int(now.UTC().Sub(day) / (24 * time.Hour))
+	age := int(now.UTC().Sub(t.Checked) / (24 * time.Hour))
 	switch {
-	case age >= lapse:
+	case age >= t.Lapse:
 		return Lapsed
-	case age >= 2*days:
+	case age >= 2*t.Days:
 		return Demoted
-	case age >= days+min(days/2, 30):
+	case age >= t.Days+min(t.Days/2, 30):
 		return Stale
-	case age >= days:
+	case age >= t.Days:
 		return Due
 	}
 	return Fresh

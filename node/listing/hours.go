@@ -18,15 +18,15 @@ func (l *Listing) OpenNow(ch *Channel, now time.Time) (open, known bool) {
 		return false, false
 	case l.Status != Active || ch.StatusValue() == ChannelPaused:
 		return false, true
-	case l.alertClouds(ch, now):
+	case l.HoursInDoubt(ch, now):
 		return false, false
 	}
 	return ch.Hours.openAt(now)
 }
 
-// alertClouds tells whether a dated alert makes the usual hours doubtful. The
+// HoursInDoubt tells whether a dated alert makes the usual hours doubtful. The
 // end of an alert does not by itself restore them: somebody must have looked.
-func (l *Listing) alertClouds(ch *Channel, now time.Time) bool {
+func (l *Listing) HoursInDoubt(ch *Channel, now time.Time) bool {
 	if l.Alert == "" || l.AlertUntil == "" {
 		return false
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/2ps-project/waymark/config"
 	"github.com/2ps-project/waymark/node"
 	"github.com/2ps-project/waymark/node/control"
+	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/nodetest/fiction"
 	"github.com/2ps-project/waymark/node/web/page"
 )
@@ -147,13 +148,13 @@ func (o DemoOptions) normal() (DemoOptions, error) {
 }
 
 func (f *Federation) dir(i int) string {
-	return filepath.Join(f.o.Dir, strings.ToLower(f.o.Countries[i]))
+	return filepath.Join(f.o.Dir, f.o.Countries[i])
 }
 
 func (f *Federation) config(i int) (config.Config, error) {
 	c := config.Default()
 	c.Country, c.Operator = f.o.Countries[i], fiction.Operator(f.o.Countries[i])
-	c.OperatorUses = "only this machine: no hosting company, no proxy, no DNS provider"
+	c.OperatorUses = "Example Hosting, Example Proxy, Example Names"
 	c.Federation.Voter = true
 	return c, c.UseBasePort(f.o.BasePort + 10*i)
 }
@@ -224,7 +225,7 @@ func (f *Federation) country(ctx context.Context, i int) error {
 func crisis(country string) []page.CrisisContact {
 	var out []page.CrisisContact
 	for _, c := range fiction.Crisis(country, today()) {
-		out = append(out, page.CrisisContact{Kind: c.Kind, Number: c.Value, Name: c.Label, Date: c.AsOf})
+		out = append(out, page.CrisisContact{Kind: c.Kind, Number: c.Value, Name: c.Label, Language: c.Languages[0], Date: c.AsOf})
 	}
 	return out
 }
@@ -264,12 +265,17 @@ func (f *Federation) join(ctx context.Context, dir string, c config.Config) erro
 	return fmt.Errorf("%s was not admitted", c.Country)
 }
 
-// publish takes in the country's demonstration listings.
+// publish takes in the country's demonstration listings: as many as the options
+// say that everybody finds, and those for professionals, and stubs of closed
+// ones, that come between them.
 func (f *Federation) publish(ctx context.Context, n *node.Node, country string) error {
 	day := today()
 	var rows iter.Seq2[control.Row, error] = func(yield func(control.Row, error) bool) {
-		for i := range f.o.Listings {
+		for i, found := 0, 0; found < f.o.Listings; i++ {
 			doc := fiction.Listing(f.o.Seed, country, i, day)
+			if l, faults := doc.Listing(); len(faults) == 0 && findable(l) {
+				found++
+			}
 			if !yield(control.Row{Where: fmt.Sprintf("listing %d", i), Document: json.RawMessage(doc.JSON())}, nil) {
 				return
 			}
@@ -280,6 +286,12 @@ func (f *Federation) publish(ctx context.Context, n *node.Node, country string) 
 		err = fmt.Errorf("the demonstration listings of %s are refused: %+v", country, report.Refused[0])
 	}
 	return err
+}
+
+// findable reports whether everybody finds the listing.
+func findable(l *listing.Listing) bool {
+	open := l.StatusValue() == listing.Active || l.StatusValue() == listing.TemporarilyClosed
+	return open && l.VisibilityValue() == listing.VisiblePublic && l.KindValue() != listing.KindReporting
 }
 
 // settled waits until every node holds what every country published.

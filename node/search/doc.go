@@ -24,7 +24,7 @@ type Doc struct {
 	Facets map[Facet][]string // audience, channel, anonymity, cost and format: codes, at most 200 bytes each
 
 	Languages []string // BCP 47 tags in which the service works; "de-AT" counts as "de"
-	Coverage  []string // from where it can be used: ISO 3166-1 or 3166-2; empty and not Global = from Country
+	Coverage  []string // from where it can be used: ISO 3166-1 or 3166-2 (the caller spells out "the EU"); empty and not Global = from Country
 	Global    bool     // usable from everywhere
 
 	MinAge, MaxAge int // years, both inclusive; 0 or below = no bound stated, so everybody from or up to there

@@ -45,10 +45,11 @@ type Elsewhere struct {
 
 // CrisisContact is a number that somebody has confirmed for one country.
 type CrisisContact struct {
-	Kind   string // emergency, emotional_support, child_helpline, mental_health, victims
-	Number string // as it is dialled; shown as it is
-	Name   string // own name of the line; may be empty
-	Date   string // when it was last checked, "2026-11-23"
+	Kind     string // emergency, emotional_support, child_helpline, mental_health, victims
+	Number   string // as it is dialled; shown as it is
+	Name     string // own name of the line, beside what it is in the reader's language; may be empty
+	Language string // of Name, BCP 47; "" = not known
+	Date     string // when it was last checked, "2026-11-23"
 }
 
 // CrisisKinds returns the kinds of a [CrisisContact] in the order of the strip.

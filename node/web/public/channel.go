@@ -29,8 +29,9 @@ type channel struct {
 	Tell        tell
 	Keep        fact
 	Languages   []string
-	Interpreter string
+	Interpreter text
 	Cost        fact
+	Sayings     []saying // the short form of Know and Cost
 	FreeFrom    string
 	Hours       *hours
 	Reply       text
@@ -46,6 +47,18 @@ type fact struct {
 	Source *link
 }
 
+// saying is what one voice says, in the few words of a card.
+type saying struct {
+	Said  string
+	Parts []part
+}
+
+// part is one short statement. Anonymity stands in a badge.
+type part struct {
+	Label       string
+	Badge, Good bool
+}
+
 // tell is what would make a service tell someone.
 type tell struct {
 	fact
@@ -59,6 +72,7 @@ type hours struct {
 	Rows           []hoursRow
 	Changes        []hoursRow // dates with other hours, soon
 	Zone, AsOf     string
+	Source         *link
 }
 
 type hoursRow struct{ Days, Times string }
@@ -93,7 +107,7 @@ func (s *Site) channel(r reader, li *listing.Listing, ch *listing.Channel, now t
 		KnowShort: r.l.Term("anonymity_short", ch.AnonymityValue()),
 		Keep:      r.fact("", "", ch.Retention, path+"retention.text"),
 		Tell:      r.tell(ch, path+"breach.text"),
-		Languages: r.languages(ch.Languages, 12), Interpreter: r.interpreter(ch.Interpreter),
+		Languages: r.languages(ch.Languages, 12), Interpreter: r.interpreter(path+"interpreter", ch.Interpreter),
 		Cost:     r.fact("cost", ch.CostValue(), ch.Cost, path+"cost.text"),
 		FreeFrom: strings.Join(r.countries(ch.FreeFrom, 16), ", "),
 		Reply:    r.text(path+"response_time", ch.ResponseTime, 200, false),
@@ -103,6 +117,7 @@ func (s *Site) channel(r reader, li *listing.Listing, ch *listing.Channel, now t
 	case "full", "pseudonymous_ok":
 		v.Anonymous = true
 	}
+	v.Sayings = v.sayings()
 	freshness := li.ChannelFreshness(ch, now, s.opt.Cadence())
 	v.Lapsed = freshness == listing.Lapsed
 	if v.Lapsed {
@@ -121,6 +136,20 @@ func (s *Site) channel(r reader, li *listing.Listing, ch *listing.Channel, now t
 		}
 	}
 	return v
+}
+
+// sayings puts together what the same voice says. Anonymity comes first; that
+// nothing is stated needs no voice.
+func (v *channel) sayings() []saying {
+	list := []saying{{v.Know.Said, []part{{v.KnowShort, true, v.Know.Stated && v.Anonymous}}}}
+	switch {
+	case !v.Cost.Stated || v.Cost.Label == "":
+	case v.Cost.Said == v.Know.Said:
+		list[0].Parts = append(list[0].Parts, part{Label: v.Cost.Label})
+	default:
+		list = append(list, saying{v.Cost.Said, []part{{Label: v.Cost.Label}}})
+	}
+	return list
 }
 
 // lastCheck is the day on which the channel, or else its listing, was checked.
@@ -202,14 +231,14 @@ func (r reader) tell(ch *listing.Channel, path string) tell {
 }
 
 // interpreter writes a list of tags as names; anything else stands as it is.
-func (r reader) interpreter(s string) string {
+func (r reader) interpreter(path, s string) text {
 	tags := strings.Fields(s)
 	for _, t := range tags {
 		if name := r.l.LanguageName(t); name == t || len(t) > 12 {
-			return page.Clip(200, s)
+			return r.text(path, s, 200, false)
 		}
 	}
-	return strings.Join(r.languages(tags, 16), ", ")
+	return text{S: strings.Join(r.languages(tags, 16), ", ")}
 }
 
 var weekdays = []string{"MO", "TU", "WE", "TH", "FR", "SA", "SU"}
@@ -220,7 +249,7 @@ func openingHours(l *locale.Language, h *listing.Hours, now time.Time) *hours {
 	if h == nil || h.NotStated || (!h.AlwaysOpen && len(h.Weekly) == 0 && len(h.Exceptions) == 0) {
 		return &hours{}
 	}
-	v := &hours{Stated: true, Always: h.AlwaysOpen, Zone: page.Clip(40, h.Zone)}
+	v := &hours{Stated: true, Always: h.AlwaysOpen, Zone: page.Clip(40, h.Zone), Source: webLink(h.SourceURL)}
 	if h.AsOf != "" {
 		v.AsOf = l.DateText(page.Clip(20, h.AsOf))
 	}

@@ -52,6 +52,7 @@ type detailView struct {
 type dated struct {
 	Stated      bool
 	Label, AsOf string
+	Source      *link
 }
 
 // detail answers GET /{lang}/s/{id}.
@@ -134,8 +135,11 @@ func datedFact(l *locale.Language, vocabulary, code string, f *listing.DatedFact
 		return dated{}
 	}
 	d := dated{Stated: true, Label: l.Term(vocabulary, code)}
-	if f != nil && f.AsOf != "" {
-		d.AsOf = l.DateText(page.Clip(20, f.AsOf))
+	if f != nil {
+		d.Source = webLink(f.Source)
+		if f.AsOf != "" {
+			d.AsOf = l.DateText(page.Clip(20, f.AsOf))
+		}
 	}
 	return d
 }
@@ -247,7 +251,7 @@ func (v *detailView) place(r reader, li *listing.Listing) {
 				}
 			}
 			if len(parts) > 0 && len(v.Places) < 8 {
-				v.Places = append(v.Places, text{S: strings.Join(parts, ", "), Marked: r.own != r.l.Tag(), Lang: r.own})
+				v.Places = append(v.Places, text{S: strings.Join(parts, ", "), Marked: r.foreign(), Lang: r.own})
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package public
 
 import (
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/2ps-project/waymark/node/listing"
@@ -35,10 +36,30 @@ type reader struct {
 
 func newReader(l *locale.Language, p listing.Published) reader {
 	r := reader{l: l, country: p.Country, own: mainLanguage[strings.ToUpper(p.Country)]}
-	if p.Listing != nil {
-		r.tr = p.Listing.Translations
+	if p.Listing == nil {
+		return r
+	}
+	r.tr = p.Listing.Translations
+	if tag := strings.TrimSpace(p.Listing.TextLanguage); tag != "" {
+		r.own = ""
+		if wellFormed.MatchString(tag) {
+			r.own = tag
+		}
 	}
 	return r
+}
+
+// wellFormed is what may stand in a lang attribute: the shape of a BCP 47 tag.
+var wellFormed = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}$`)
+
+// foreign reports whether the listing's own texts are in another language than
+// the page.
+func (r reader) foreign() bool {
+	base, _, _ := strings.Cut(strings.ToLower(r.own), "-")
+	if base == "nb" || base == "nn" {
+		base = "no"
+	}
+	return base != r.l.Tag()
 }
 
 // text returns the field at path in the reader's language if there is a
@@ -56,7 +77,7 @@ func (r reader) text(path, own string, limit int, safety bool) text {
 		return t
 	}
 	t := text{S: page.Clip(limit, strings.TrimSpace(own))}
-	if t.S != "" && r.own != r.l.Tag() {
+	if t.S != "" && r.foreign() {
 		t.Marked, t.Lang = true, r.own
 	}
 	return t

@@ -1,0 +1,49 @@
+package replication
+
+import "github.com/2ps-project/waymark/federation/feed"
+
+// Limits that tests look at.
+const (
+	MaxBody     = maxBody
+	MaxSent     = maxSent
+	RetryEvery  = retryEvery
+	InlineBytes = inlineBytes
+)
+
+// DecodeEvery decodes bytes as every message there is and checks the items.
+func DecodeEvery(b []byte) (items feed.Items, err error) {
+	decode := newCodec().decode
+	for _, v := range []any{new(heads), new(chain), new(tree), new(buckets), new(records), new([]uint16), new([]feed.Change)} {
+		err = decode(b, v)
+	}
+	var p page
+	if err := decode(b, &p); err == nil {
+		items, _ = checkItems(p.Items)
+	}
+	var a announcement
+	if err := decode(b, &a); err == nil {
+		more, _ := checkItems(a.Items)
+		items = append(items, more...)
+	}
+	return items, err
+}
+
+// Encode is a message as it travels.
+func Encode(v any) ([]byte, error) { return newCodec().encode(v) }
+
+// Samples are one encoded message of each kind.
+func Samples(head, record []byte, c feed.Change) [][]byte {
+	var out [][]byte
+	for _, v := range []any{
+		heads{Feeds: []feedState{{Head: head}}, RegistrySeq: 1}, chain{Heads: [][]byte{head}},
+		page{Items: []item{{Change: c, Record: record}}, Next: 1, Head: head}, tree{Head: head, Leaves: feed.EmptyLeaves()[:]},
+		buckets{Lists: [][]feed.Change{{c}}}, records{Records: [][]byte{record}}, announcement{Head: head, Items: []item{{Change: c, Record: record}}},
+	} {
+		b, err := newCodec().encode(v)
+		if err != nil {
+			panic(err)
+		}
+		out = append(out, b)
+	}
+	return out
+}
