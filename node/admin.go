@@ -233,6 +233,8 @@ func (n *Node) memberState(m registry.Member) string {
 		return control.StateQuarantined
 	case own:
 		return control.StateSelf
+	case r != nil && r.Frozen(m.Origin):
+		return control.StateFrozen
 	case r != nil && r.Behind(m.Origin):
 		return control.StateBehind
 	case !asOf.IsZero() && n.o.Now().Sub(asOf) > feed.BeatLife:
@@ -240,6 +242,10 @@ func (n *Node) memberState(m registry.Member) string {
 	}
 	return control.StateSynced
 }
+
+// quorumWait is how long after its start a node may take to hear from the voters
+// before their silence means something.
+const quorumWait = 10 * time.Second
 
 // alarms lists what an administrator must know, the worst first.
 func (n *Node) alarms(st *control.Status) {
@@ -250,15 +256,18 @@ func (n *Node) alarms(st *control.Status) {
 		add("disk_full", "Nothing can be written: "+err.Error()+".", "Free some space; writing goes on by itself.")
 	}
 	if p := n.publisher.Load(); p != nil && p.Quarantined() != nil {
-		add("quarantined", "Nothing can be published: "+p.Quarantined().Error()+".",
-			"Leave the node connected: it fetches what it published last back from the others. Edits are kept as drafts.")
+		next := "Leave the node connected: it fetches what it published last back from the others. Edits are kept as drafts."
+		if p.Forked() {
+			next = "Keep this directory as it is and telephone the other countries' administrators: they show the last good state of the listings here until they agree on a new beginning of this country's feed. Edits are kept as drafts."
+		}
+		add("quarantined", "Nothing can be published: "+p.Quarantined().Error()+".", next)
 	}
 	if k := n.keeper.Load(); k != nil {
 		if problem := k.Status().Problem; problem != nil {
 			add("registry_stopped", "The shared registry is no longer followed here: "+problem.Error()+".", "Ask the other countries' administrators; readers are served meanwhile.")
 		}
 	}
-	if s := n.state(); s != nil && len(s.Members()) > 1 && !st.Registry.Quorum {
+	if s := n.state(); s != nil && len(s.Members()) > 1 && !st.Registry.Quorum && n.o.Now().Sub(n.started) > quorumWait {
 		add("no_quorum", "The countries that keep the shared registry cannot agree at present. Nobody can join and no rule can change; publishing and searching go on.",
 			"Nothing here, if it heals by itself. Look whether the nodes named under voters are up.")
 	}
@@ -275,6 +284,10 @@ func (n *Node) alarms(st *control.Status) {
 		}
 	}
 	for _, m := range st.Members {
+		if m.State == control.StateFrozen {
+			add("frozen", fmt.Sprintf("Two contradicting versions of the listings of %s were signed. The last good one is shown, and nothing newer is taken.", m.Country),
+				"Call its administrator: a copy of that node is running somewhere, or an old backup was restored.")
+		}
 		if m.State == control.StateUnconfirmed {
 			add("unconfirmed", fmt.Sprintf("%s has not confirmed its listings since %s.", m.Country, m.AsOf.Format(time.RFC3339)), "Call its administrator.")
 		}

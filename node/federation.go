@@ -210,12 +210,8 @@ func (n *Node) runMember(ctx context.Context) error {
 	rep, err = replication.New(replication.Options{
 		Own: m.Origin, Store: n.store, Appender: n.catalog, Rules: n.rules, RegistrySeq: n.registrySeq, Peers: n.peers,
 		Client: n.transport.Client(), Reset: n.transport.Reset, Shared: publisher.Shared, Beat: publisher.Beat,
-		NewerOwn: publisher.Seen,
-		Adopted: func() {
-			if err := publisher.Adopt(); err != nil {
-				n.o.Logger.Error("publishing stays stopped", "err", err)
-			}
-		},
+		NewerOwn:    publisher.Seen,
+		Adopted:     func() { n.adopt(publisher, m.Origin) },
 		NewRegistry: func(uint64) { n.keeper.Load().Poke() },
 		Gossip:      n.spread, Logger: n.o.Logger, Now: n.o.Now,
 	})
@@ -228,6 +224,12 @@ func (n *Node) runMember(ctx context.Context) error {
 
 	sup := suture.NewSimple("member")
 	sup.Add(service{"replication", rep.Run})
+	sup.Add(service{"desk", func(context.Context) error {
+		if publisher.Quarantined() == nil {
+			n.reclaim(m.Origin, false) // what a process that was killed in between did not come to
+		}
+		return nil
+	}})
 	if !n.o.Config.Federation.OutboundOnly {
 		g, err := n.openGossip(rep)
 		if err != nil {
@@ -241,6 +243,48 @@ func (n *Node) runMember(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// adopt goes on publishing after the own feed was fetched back from peers.
+func (n *Node) adopt(p *feed.Publisher, own identity.OriginID) {
+	stopped := p.Quarantined() != nil
+	if err := p.Adopt(); err != nil {
+		n.o.Logger.Error("publishing stays stopped", "err", err)
+	} else if stopped {
+		n.reclaim(own, true)
+	}
+}
+
+// reclaim gives the editors back what the own feed holds and their desk lost.
+// Unless it is certain that something is missing it only counts.
+func (n *Node) reclaim(own identity.OriginID, certain bool) {
+	view, err := n.store.View(own)
+	if err != nil {
+		n.o.Logger.Error("the own feed could not be read", "err", err)
+		return
+	}
+	defer view.Close()
+	head := view.Head()
+	if head == nil {
+		return
+	}
+	if published, err := n.desk.Published(); !certain && err == nil && published == head.Count {
+		return
+	}
+	back, err := n.desk.Reclaim(view)
+	if err != nil {
+		n.o.Logger.Error("published listings could not all be given back to the editors", "err", err)
+	}
+	if back > 0 {
+		n.o.Logger.Warn("listings that were published from here are back from the federation; their private parts are lost", "listings", back)
+	}
+}
+
+// lost is told that a connection with a peer ended.
+func (n *Node) lost(id identity.NodeID) {
+	if r := n.replicator.Load(); r != nil {
+		r.Doubt(id)
+	}
 }
 
 // openGossip connects gossip's hints with replication.

@@ -77,9 +77,10 @@ type Node struct {
 	gossip     atomic.Pointer[gossip.Gossip]
 	admissions atomic.Pointer[enroll.Server]
 
-	once sync.Once // closes signing
-	mu   sync.Mutex
-	join *enroll.JoinState // while not yet admitted; nil otherwise
+	started time.Time // when New returned
+	once    sync.Once // closes signing
+	mu      sync.Mutex
+	join    *enroll.JoinState // while not yet admitted; nil otherwise
 }
 
 // New opens a node's directory and its ports. It leaves nothing open when it
@@ -91,7 +92,7 @@ func New(o Options) (n *Node, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	n = &Node{o: o, ready: make(chan struct{}), joining: make(chan struct{}), signing: make(chan struct{})}
+	n = &Node{o: o, started: o.Now(), ready: make(chan struct{}), joining: make(chan struct{}), signing: make(chan struct{})}
 	opened := n // a return of nil takes n away
 	defer func() {
 		if err != nil {
@@ -124,7 +125,7 @@ func New(o Options) (n *Node, err error) {
 	if err = n.listen(); err != nil {
 		return nil, err
 	}
-	if n.transport, err = transport.New(transport.Options{Key: n.keys.node, Listener: n.federation, Directory: (*directory)(n), Logger: o.Logger, Now: o.Now}); err != nil {
+	if n.transport, err = transport.New(transport.Options{Key: n.keys.node, Listener: n.federation, Directory: (*directory)(n), Lost: n.lost, Logger: o.Logger, Now: o.Now}); err != nil {
 		return nil, err
 	}
 	return n, n.resume()
@@ -284,12 +285,21 @@ func (n *Node) alias(o identity.OriginID, k feed.Key) feed.Key {
 }
 
 // signer is the publisher of the own feed, or why there is none. Just after the
-// start of a member's node it waits for the moment that the publisher takes.
+// start of a member's node it waits for the moment that the publisher takes, and
+// until the peers in reach have shown which own head they hold: a node that was
+// restored from an older copy must learn of it before it signs.
 func (n *Node) signer() (editorial.Publisher, error) {
 	if _, in := n.self(); in {
+		limit := time.After(signerWait)
 		select {
 		case <-n.signing:
-		case <-time.After(signerWait):
+		case <-limit:
+		}
+		if r := n.replicator.Load(); r != nil {
+			select {
+			case <-r.Met():
+			case <-limit:
+			}
 		}
 	}
 	if p := n.publisher.Load(); p != nil {

@@ -56,6 +56,6 @@ type demoOptions struct {
 func demo(ctx context.Context, o demoOptions) error {
 	return nodetest.Demo(ctx, nodetest.DemoOptions{
 		Countries: o.Countries, Listings: o.Listings, Dir: o.Dir, BasePort: o.BasePort, Out: o.Out,
-		Logger: slog.New(slog.NewTextHandler(o.Err, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Logger: slog.New(slog.NewTextHandler(o.Err, &slog.HandlerOptions{Level: slog.LevelError})),
 	})
 }

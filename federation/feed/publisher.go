@@ -67,7 +67,8 @@ type Publisher struct {
 	gate sync.RWMutex  // held for writing while a head is durable but not yet guarded
 
 	mu         sync.Mutex
-	quarantine error // why nothing is signed; nil when all is well
+	quarantine error  // why nothing is signed; nil when all is well
+	forked     uint64 // the epoch in which a number was signed twice; 0 when none was
 }
 
 // NewPublisher compares the guard with the store. A mismatch is no error here:
@@ -143,7 +144,9 @@ func (p *Publisher) Quarantined() error {
 	return p.quarantine
 }
 
-// Seen takes a verified head of the own feed that a peer shows. When it is newer
+// Seen takes a verified head of the own feed that a peer shows. When one of the
+// same number was signed here with other contents, nothing is signed any more in
+// this epoch. When it is newer
 // than what is held here, someone with our key went on from another copy of this
 // node, or this one fell back: nothing is signed until that head is here too,
 // not even after a restart.
@@ -151,7 +154,13 @@ func (p *Publisher) Seen(h *SignedHead) {
 	p.turn <- struct{}{}
 	defer func() { <-p.turn }()
 	held, err := p.held()
-	if err != nil || h.Origin != p.o.Origin || p.guard(h).covers(held) {
+	if err != nil || h.Origin != p.o.Origin {
+		return
+	}
+	if p.guard(h).covers(held) {
+		if held.Epoch == h.Epoch && p.contradicted(h) {
+			p.fork(h)
+		}
 		return
 	}
 	p.Quarantine("another node shows a newer head than is here: this looks like a restored or copied node")
@@ -161,6 +170,41 @@ func (p *Publisher) Seen(h *SignedHead) {
 			p.o.Logger.Error("the publish guard could not be written", "err", err)
 		}
 	}
+}
+
+// contradicted reports whether another head of this number is held.
+func (p *Publisher) contradicted(h *SignedHead) bool {
+	view, err := p.o.Store.View(p.o.Origin)
+	if err != nil {
+		return false
+	}
+	defer view.Close()
+	envelopes, err := view.Heads(h.N, 1)
+	if err != nil || len(envelopes) == 0 {
+		return false
+	}
+	same, err := ParseHead(envelopes[0])
+	return err == nil && same.Epoch == h.Epoch && same.N == h.N && same.Hash != h.Hash
+}
+
+// fork stops signing for the rest of the epoch: its numbers can no longer be
+// told apart. The guard names the other head, so that a restart does not forget.
+func (p *Publisher) fork(h *SignedHead) {
+	p.Quarantine(fmt.Sprintf("change %d was signed twice with this country's key, in two ways: from here, and from a copy of this node or from before a backup was restored", h.N))
+	p.mu.Lock()
+	p.forked = h.Epoch
+	p.mu.Unlock()
+	if err := p.guard(h).Save(p.o.GuardPath); err != nil {
+		p.o.Logger.Error("the publish guard could not be written", "err", err)
+	}
+}
+
+// Forked reports whether a number was signed twice, which fetching back cannot
+// mend: the feed needs a new epoch.
+func (p *Publisher) Forked() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.forked != 0 && p.quarantine != nil
 }
 
 // Adopt ends a quarantine after the own feed was fetched back from peers: what
@@ -183,6 +227,12 @@ func (p *Publisher) Adopt() error {
 		return err
 	}
 	epoch, _ := p.o.Keys().Epoch(p.o.Origin)
+	p.mu.Lock()
+	forked := p.forked
+	p.mu.Unlock()
+	if forked != 0 && epoch <= forked {
+		return reason
+	}
 	if there && guard.Origin == p.o.Origin && !guard.covers(held) && epoch <= guard.Epoch {
 		return fmt.Errorf("%w: head %d was published from here and is not fetched back yet", ErrQuarantined, guard.N)
 	}

@@ -381,6 +381,36 @@ func TestSeen(t *testing.T) {
 	}
 }
 
+// TestSignedTwice: a copy went on from before head two, and a peer shows the
+// head two that was signed first. Nothing is signed any more, now or after a
+// restart, until the registry gives the feed a new epoch.
+func TestSignedTwice(t *testing.T) {
+	d := newDesk(t)
+	p := d.start()
+	d.publish(p, put(0, 2, "one"))
+	backup := copyOf(t, d, feedtest.NewMemory())
+	guard, _ := os.ReadFile(d.guard())
+	two := d.publish(p, put(0, 2, "two"))
+
+	d.store = backup
+	if err := os.WriteFile(d.guard(), guard, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p = d.start()
+	d.publish(p, put(0, 2, "another two"))
+	d.publish(p, put(0, 2, "three"))
+	p.Seen(two)
+	if !p.Forked() || !errors.Is(p.Quarantined(), feed.ErrQuarantined) {
+		t.Fatalf("the number was signed twice, and the copy still signs: %v", p.Quarantined())
+	}
+	if err := p.Adopt(); !errors.Is(err, feed.ErrQuarantined) {
+		t.Errorf("adopting one of two branches: %v", err)
+	}
+	if p = d.start(); p.Quarantined() == nil {
+		t.Error("a restart forgets that a number was signed twice")
+	}
+}
+
 // TestNobodySeesAnUnguardedHead looks at the feed, while heads are published,
 // the way peers do: no head may be ahead of the guard's file.
 func TestNobodySeesAnUnguardedHead(t *testing.T) {

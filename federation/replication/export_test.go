@@ -28,6 +28,9 @@ func DecodeEvery(b []byte) (items feed.Items, err error) {
 	return items, err
 }
 
+// Decode reads a message.
+func Decode(b []byte, v any) error { return newCodec().decode(b, v) }
+
 // Encode is a message as it travels.
 func Encode(v any) ([]byte, error) { return newCodec().encode(v) }
 

@@ -74,9 +74,12 @@ func (r *Replicator) hearHead(ctx context.Context, peer identity.NodeID, a annou
 	}
 	held := r.heldHead(head.Origin)
 	if held != nil && !newer(head, held) {
-		if held.Epoch == head.Epoch && held.N == head.N && held.Hash != head.Hash {
-			r.refuse(peer, "equivocation", feed.ErrEquivocation)
+		if r.contradicts(head) {
+			r.freeze(peer, head)
 		}
+		return
+	}
+	if r.Frozen(head.Origin) {
 		return
 	}
 	if head.Origin == r.o.Own && r.o.NewerOwn != nil {
@@ -86,6 +89,51 @@ func (r *Replicator) hearHead(ctx context.Context, peer identity.NodeID, a annou
 		return
 	}
 	r.want(head.Origin, head.Epoch, head.N, peer)
+}
+
+// contradicts reports whether another head of the same epoch and number is held.
+func (r *Replicator) contradicts(head *feed.SignedHead) bool {
+	view, err := r.o.Store.View(head.Origin)
+	if err != nil {
+		return false
+	}
+	defer view.Close()
+	held := view.Head()
+	if held == nil || held.Epoch != head.Epoch || held.N < head.N {
+		return false
+	}
+	envelopes, err := view.Heads(head.N, 1)
+	if err != nil || len(envelopes) == 0 {
+		return false
+	}
+	same, err := feed.ParseHead(envelopes[0])
+	return err == nil && same.Epoch == head.Epoch && same.N == head.N && same.Hash != head.Hash
+}
+
+// freeze stops following a feed of which two heads of one number were signed:
+// the last good state stays, until the registry gives the feed a new epoch. The
+// owner hears of it through NewerOwn.
+func (r *Replicator) freeze(peer identity.NodeID, head *feed.SignedHead) {
+	r.refuse(peer, "equivocation", feed.ErrEquivocation)
+	r.mu.Lock()
+	r.frozen[head.Origin] = head.Epoch
+	r.mu.Unlock()
+	if head.Origin == r.o.Own && r.o.NewerOwn != nil {
+		r.o.NewerOwn(head)
+	}
+}
+
+// Frozen reports whether two contradicting heads of the feed's epoch were seen,
+// so that it is not followed any further.
+func (r *Replicator) Frozen(o identity.OriginID) bool {
+	r.mu.Lock()
+	at, frozen := r.frozen[o]
+	r.mu.Unlock()
+	if !frozen {
+		return false
+	}
+	epoch, active := r.o.Rules().Keys.Epoch(o)
+	return active && epoch <= at
 }
 
 // inline applies a change that came with its announcement; false when it does
@@ -135,6 +183,9 @@ func (r *Replicator) hearBeat(peer identity.NodeID, envelope []byte) {
 		r.want(b.Origin, b.Epoch, b.N, peer)
 		return
 	}
+	if r.Frozen(b.Origin) {
+		return // what it confirms is not what is held
+	}
 	if held.Epoch == b.Epoch && held.N == b.N && [16]byte(held.Hash[:16]) != b.Head {
 		r.refuse(peer, "equivocation", feed.ErrEquivocation)
 		return
@@ -146,6 +197,9 @@ func (r *Replicator) hearBeat(peer identity.NodeID, envelope []byte) {
 
 // want remembers that a newer head exists, and who has it.
 func (r *Replicator) want(o identity.OriginID, epoch, n uint64, peer identity.NodeID) {
+	if r.Frozen(o) {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	w := r.wanted[o]
@@ -218,13 +272,15 @@ func (r *Replicator) satisfy(ctx context.Context, o identity.OriginID, sources [
 			break
 		}
 	}
-	held := r.heldHead(o)
+	held, frozen := r.heldHead(o), r.Frozen(o)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.pulling--
 	w := r.wanted[o]
 	w.running = false
 	switch {
+	case frozen:
+		delete(r.wanted, o)
 	case held != nil && (held.Epoch > w.epoch || held.Epoch == w.epoch && held.N >= w.n):
 		delete(r.wanted, o)
 		if got && o == r.o.Own && r.o.Adopted != nil {

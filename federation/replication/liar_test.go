@@ -3,6 +3,7 @@ package replication_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -56,6 +57,37 @@ func list(items feed.Items) []any {
 	return out
 }
 
+// bomb is a small body that unpacks to size bytes.
+func bomb(size int) []byte {
+	var out bytes.Buffer
+	w, err := zstd.NewWriter(&out, zstd.WithWindowSize(1<<20))
+	if err != nil {
+		panic(err)
+	}
+	zeros := make([]byte, 1<<20)
+	for ; size > 0; size -= len(zeros) {
+		if _, err := w.Write(zeros); err != nil {
+			panic(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		panic(err)
+	}
+	return out.Bytes()
+}
+
+// TestBombs: what unpacks to more than a message may hold is not unpacked.
+func TestBombs(t *testing.T) {
+	for name, b := range map[string][]byte{
+		"one frame": bomb(64 << 20), "many frames": bytes.Repeat(bomb(replication.MaxBody/2), 64), "just over": bomb(replication.MaxBody + 1<<20),
+	} {
+		var v any
+		if err := replication.Decode(b, &v); !errors.Is(err, zstd.ErrDecoderSizeExceeded) || !errors.Is(err, identity.ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestLiars sets a liar beside an honest peer that is slower to answer. Whatever
 // it sends is refused and counted, never kept, and the honest peer is used.
 func TestLiars(t *testing.T) {
@@ -68,23 +100,6 @@ func TestLiars(t *testing.T) {
 	}
 	page := func(head []byte, items []any, next uint64, more bool) []byte {
 		return wire(m{1: items, 2: next, 3: more, 4: head})
-	}
-	bomb := func(size int) []byte {
-		var out bytes.Buffer
-		w, err := zstd.NewWriter(&out)
-		if err != nil {
-			panic(err)
-		}
-		zeros := make([]byte, 1<<20)
-		for ; size > 0; size -= len(zeros) {
-			if _, err := w.Write(zeros); err != nil {
-				panic(err)
-			}
-		}
-		if err := w.Close(); err != nil {
-			panic(err)
-		}
-		return out.Bytes()
 	}
 	for _, c := range []struct {
 		name string
@@ -215,6 +230,7 @@ func TestAnnouncedLies(t *testing.T) {
 			{"two heads of one number", wire(m{1: equivocate(p.f, before)}), "equivocation"},
 			{"too long", make([]byte, 1<<20), "announcement"},
 		} {
+			time.Sleep(30 * time.Second) // what the one before led to is over
 			refused := cyd.rep.Refused()[c.kind]
 			req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "https://"+cyd.id.String()+"/r1/announce", bytes.NewReader(c.body))
 			if err != nil {

@@ -25,12 +25,14 @@ func (r *Replicator) startProbes(ctx context.Context, wg *sync.WaitGroup) {
 			delete(r.agreed, id)
 		}
 	}
+	met := true
 	for _, id := range known {
 		p := r.peers[id]
 		if p == nil {
 			p = new(peerState)
 			r.peers[id] = p
 		}
+		met = met && p.asked
 		if p.busy || p.compared && !p.down || now.Before(p.next) {
 			continue
 		}
@@ -42,9 +44,16 @@ func (r *Replicator) startProbes(ctx context.Context, wg *sync.WaitGroup) {
 			}
 			r.compare(ctx, id)
 			r.mu.Lock()
-			p.busy = false
+			first := !p.asked
+			p.busy, p.asked = false, true
 			r.mu.Unlock()
+			if first {
+				r.Poke()
+			}
 		})
+	}
+	if met {
+		r.meet()
 	}
 }
 
@@ -71,6 +80,9 @@ func (r *Replicator) missed(peer identity.NodeID) {
 	defer r.mu.Unlock()
 	if p := r.peers[peer]; p != nil && !p.down {
 		p.down, p.since = true, r.o.Now()
+		if !p.doubted.IsZero() {
+			p.since = p.doubted
+		}
 		p.next = r.o.Now().Add(probeEvery)
 	}
 }
@@ -94,7 +106,7 @@ func (r *Replicator) compare(ctx context.Context, peer identity.NodeID) {
 				w.after = time.Time{} // what could not be had may be had from it
 			}
 		}
-		p.down, p.compared = false, true
+		p.down, p.compared, p.doubted = false, true, time.Time{}
 	}
 	r.mu.Unlock()
 	if theirs.RegistrySeq > r.o.RegistrySeq() && r.o.NewRegistry != nil {

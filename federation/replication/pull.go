@@ -314,10 +314,29 @@ func (p *pull) finish(ctx context.Context, head *feed.SignedHead) error {
 	}
 	v, err := p.r.o.Rules().Verify(view, envelopes, delta)
 	view.Close()
+	if errors.Is(err, feed.ErrChain) {
+		p.findFork(ctx)
+	}
 	if err != nil {
 		return err
 	}
 	return p.r.o.Appender.Append(ctx, v)
+}
+
+// findFork asks for the peer's head of the number that is held here. A chain
+// that does not fit proves nothing; two signed heads of one number do.
+func (p *pull) findFork(ctx context.Context) {
+	if p.held == nil {
+		return
+	}
+	var c chain
+	if err := p.ask(ctx, http.MethodGet, fmt.Sprintf("/heads?from=%d", p.held.N), nil, &c); err != nil || len(c.Heads) == 0 {
+		return
+	}
+	head, err := p.r.o.Rules().CheckHead(c.Heads[0])
+	if err == nil && head.Origin == p.origin && p.r.contradicts(head) {
+		p.r.freeze(p.peer, head)
+	}
 }
 
 // chain fetches the heads from number from up to the one before head.

@@ -30,7 +30,7 @@ const (
 	maxPulls     = 4                // feeds that are pulled at once
 	retryEvery   = 10 * time.Second // after a round in vain; then twice as long each time, up to 64 times
 	confirmers   = 2                // peers that must show our own head before a quarantine ends
-	downFor      = 10 * time.Second // after which a peer counts as out of reach
+	downFor      = 6 * time.Second  // after which a peer counts as out of reach: longer than a restart takes
 )
 
 // Options say what to replicate, with whom, and who checks it.
@@ -45,7 +45,7 @@ type Options struct {
 	Reset       func(identity.NodeID)                       // drops pooled connections to a peer before it is probed; may be nil
 	Shared      func(func())                                // runs a read of the own feed when its head may be seen; may be nil
 	Beat        func() (*feed.SignedBeat, error)            // signs a beat of the own feed; may be nil
-	NewerOwn    func(*feed.SignedHead)                      // a peer shows a newer own head than is here; may be nil
+	NewerOwn    func(*feed.SignedHead)                      // a peer shows an own head that is newer than what is here, or contradicts it; may be nil
 	Adopted     func()                                      // the own feed was fetched back from a peer, or peers show the same own head as is here; may be nil
 	NewRegistry func(seq uint64)                            // a peer knows more of the registry; may be nil
 	Gossip      func(origin identity.OriginID, head []byte) // spreads a hint further; may be nil
@@ -67,6 +67,10 @@ type Replicator struct {
 	refused map[string]uint64
 	pulling int
 	agreed  map[identity.NodeID]identity.Hash // the own head that a peer showed last
+	frozen  map[identity.OriginID]uint64      // the epoch in which two contradicting heads were seen
+
+	met  chan struct{} // closed when every peer was asked once
+	meet func()        // closes met
 }
 
 // peerState is what is known of a peer's reach. A hint, never proof.
@@ -74,6 +78,8 @@ type peerState struct {
 	down     bool
 	since    time.Time // when it went down
 	compared bool      // since it was last new or down
+	asked    bool      // at least once, with or without an answer
+	doubted  time.Time // when a connection with it was lost; zero since it last answered
 	busy     bool      // being probed
 	next     time.Time
 }
@@ -98,14 +104,18 @@ func New(o Options) (*Replicator, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Replicator{
+	r := &Replicator{
 		o: o, codec: newCodec(), serving: newGate(), wake: make(chan struct{}, 1),
 		peers:   make(map[identity.NodeID]*peerState),
 		wanted:  make(map[identity.OriginID]*want),
 		locks:   make(map[identity.OriginID]*sync.Mutex),
 		refused: make(map[string]uint64),
 		agreed:  make(map[identity.NodeID]identity.Hash),
-	}, nil
+		frozen:  make(map[identity.OriginID]uint64),
+		met:     make(chan struct{}),
+	}
+	r.meet = sync.OnceFunc(func() { close(r.met) })
+	return r, nil
 }
 
 // Run replicates until ctx ends. It returns when all that it started has ended.
@@ -177,6 +187,21 @@ func (r *Replicator) Refused() map[string]uint64 {
 		out[k] = v
 	}
 	return out
+}
+
+// Met is closed when every peer that was known at the start has been asked for
+// its heads once: what they show of the own feed is known by then.
+func (r *Replicator) Met() <-chan struct{} { return r.met }
+
+// Doubt is told that a connection with a peer was lost: it is asked again soon,
+// so that its absence is known long before there is something to tell it.
+func (r *Replicator) Doubt(peer identity.NodeID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p := r.peers[peer]; p != nil && !p.down && p.compared {
+		p.compared, p.doubted = false, r.o.Now()
+		r.Poke()
+	}
 }
 
 // Behind reports whether someone showed a newer head of the feed than is held.

@@ -70,7 +70,8 @@ type node struct {
 	stop  func()
 
 	mu       sync.Mutex
-	asked    map[string]int // requests that were served, by what the path ends in
+	asked    map[string]int    // requests that were served, by what the path ends in
+	served   func(what string) // told after each answer; may be nil
 	newerOwn []uint64
 	adopted  int
 }
@@ -95,7 +96,11 @@ func (p *play) start(host string, store *feedtest.Memory, h http.Handler, bend .
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	tr, err := transport.New(transport.Options{Key: key, Listener: l, Dial: p.net.Dialer(host), Directory: p})
+	tr, err := transport.New(transport.Options{Key: key, Listener: l, Dial: p.net.Dialer(host), Directory: p, Lost: func(id identity.NodeID) {
+		if n.rep != nil {
+			n.rep.Doubt(id)
+		}
+	}})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -120,9 +125,13 @@ func (p *play) start(host string, store *feedtest.Memory, h http.Handler, bend .
 	}
 	tr.ServeHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n.mu.Lock()
-		n.asked[r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]]++
+		what, served := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:], n.served
+		n.asked[what]++
 		n.mu.Unlock()
 		h.ServeHTTP(w, r)
+		if served != nil {
+			served(what)
+		}
 	}))
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup

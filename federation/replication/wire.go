@@ -130,7 +130,7 @@ func (c *codec) decode(b []byte, v any) error {
 	defer c.decoders.Put(d)
 	plain, err := d.DecodeAll(b, nil)
 	if err != nil {
-		return fmt.Errorf("%w: %v", identity.ErrMalformed, err)
+		return fmt.Errorf("%w: %w", identity.ErrMalformed, err)
 	}
 	return identity.Unmarshal(plain, v)
 }

@@ -78,6 +78,9 @@ func (c *conn) forget() bool {
 	c.t.mu.Lock()
 	delete(c.t.live, c)
 	c.t.mu.Unlock()
+	if c.proto == ProtoHTTP && c.t.lost != nil {
+		c.t.lost(c.peer)
+	}
 	return true
 }
 

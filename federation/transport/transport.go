@@ -73,8 +73,9 @@ type Options struct {
 	Listener  net.Listener                                             // the federation port; Run closes it
 	Dial      func(ctx context.Context, addr string) (net.Conn, error) // nil is TCP
 	Directory Directory
-	Logger    *slog.Logger     // nil logs nothing
-	Now       func() time.Time // nil is time.Now; used for rate limits only
+	Lost      func(identity.NodeID) // told when an HTTP connection with a peer ended; may be nil, must not block
+	Logger    *slog.Logger          // nil logs nothing
+	Now       func() time.Time      // nil is time.Now; used for rate limits only
 }
 
 // Transport accepts and makes the federation's connections.
@@ -83,6 +84,7 @@ type Transport struct {
 	listener  net.Listener
 	dial      func(ctx context.Context, addr string) (net.Conn, error)
 	directory Directory
+	lost      func(identity.NodeID)
 	log       *slog.Logger
 	cert      tls.Certificate
 	inbound   *tls.Config
@@ -133,6 +135,7 @@ func New(o Options) (*Transport, error) {
 		listener:  o.Listener,
 		dial:      o.Dial,
 		directory: o.Directory,
+		lost:      o.Lost,
 		log:       o.Logger,
 		cert:      cert,
 		gate:      newGate(o.Now),

@@ -298,6 +298,7 @@ func findable(l *listing.Listing) bool {
 func (f *Federation) settled(ctx context.Context) error {
 	return poll(ctx, func() (bool, error) {
 		heads := make(map[string]control.Head)
+		listings := -1
 		for _, n := range f.nodes {
 			st, err := n.Admin().Status(ctx)
 			if err != nil {
@@ -315,9 +316,10 @@ func (f *Federation) settled(ctx context.Context) error {
 				}
 				heads[m.Country] = *m.Head
 			}
-			if len(st.Members) < len(f.nodes) {
+			if len(st.Members) < len(f.nodes) || listings >= 0 && st.Listings != listings {
 				return false, nil
 			}
+			listings = st.Listings
 		}
 		return true, nil
 	})

@@ -187,6 +187,11 @@ func (s *Store) finish(o identity.OriginID, l *feedLocks) error {
 // stay. It may be cut off anywhere and started again.
 func (s *Store) fold(o identity.OriginID) error {
 	for {
+		if s.beforeFold != nil {
+			if err := s.beforeFold(); err != nil {
+				return fmt.Errorf("fold in a step of %s: %w", o, err)
+			}
+		}
 		more := false
 		err := s.commit(func(txn *badger.Txn) error {
 			st, _, err := stateOf(txn, o)

@@ -57,6 +57,8 @@ type Store struct {
 	db *badger.DB
 	o  Options
 
+	beforeFold func() error // tests cut off here
+
 	mu    sync.Mutex
 	feeds map[identity.OriginID]*feedLocks
 }
@@ -91,6 +93,9 @@ func Open(o Options) (*Store, error) {
 	}
 	s := &Store{o: o, feeds: make(map[identity.OriginID]*feedLocks)}
 	if err := s.mayOpen(); err != nil {
+		return nil, err
+	}
+	if err := checkTables(o.Dir); err != nil {
 		return nil, err
 	}
 	db, err := badger.Open(badgerOptions(o))
@@ -158,10 +163,15 @@ func openError(dir string, err error) error {
 		return fmt.Errorf("%w: %s; stop the other waymark process first", ErrInUse, dir)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("open the node's data in %s: %w; run waymark as the user who owns it", dir, err)
-	case strings.Contains(text, "checksum") || strings.Contains(text, "truncate") || strings.Contains(text, "manifest"):
-		return fmt.Errorf("%w: %s: %v; move the folder aside and start again: the node fetches the feeds back from its peers", ErrDamaged, dir, err)
+	case strings.Contains(text, "checksum") || strings.Contains(text, "truncate") || strings.Contains(text, "manifest"),
+		strings.Contains(text, "does not exist for table"), strings.Contains(text, "proto:"):
+		return damaged(dir, err)
 	}
 	return fmt.Errorf("open the node's data in %s: %w", dir, err)
+}
+
+func damaged(dir string, err error) error {
+	return fmt.Errorf("%w: %s: %v; move the folder aside and start again: the node fetches the feeds back from its peers", ErrDamaged, dir, err)
 }
 
 func (s *Store) checkFormat() error {

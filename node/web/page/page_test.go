@@ -94,3 +94,35 @@ func TestClip(t *testing.T) {
 		}
 	}
 }
+
+// A reader in a crisis must understand what a number is for, whatever the
+// language in which the line has its name.
+func TestCrisisStripSpeaksTheLanguageOfThePage(t *testing.T) {
+	opt := options(t, `{{define "main:x"}}{{end}}`)
+	opt.Crisis = func(string) []page.CrisisContact {
+		return []page.CrisisContact{
+			{Kind: "emergency", Number: "112", Name: "Nagły wypadek", Language: "pl"},
+			{Kind: "emotional_support", Number: "+990 000 012345", Name: "Telefon zaufania", Language: "pl"},
+			{Kind: "child_helpline", Number: "+990 000 012346", Name: "Example Line"},
+		}
+	}
+	r, err := page.New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	set, _ := locale.New()
+	if err := r.Render(w, 200, "x", page.Page{Language: set.English()}); err != nil {
+		t.Fatal(err)
+	}
+	body := w.Body.String()
+	for want, there := range map[string]bool{
+		`<li>Emergency <a class="number" href="tel:112">112</a></li>`: true, "Nagły wypadek": false,
+		"<li>Someone to talk to in a crisis ": true, `<small>· <bdi lang="pl">Telefon zaufania</bdi></small>`: true,
+		"<li>Helpline for children and teenagers ": true, "· <bdi>Example Line</bdi>": true,
+	} {
+		if strings.Contains(body, want) != there {
+			t.Errorf("%s on the page: %v, want %v", want, !there, there)
+		}
+	}
+}

@@ -20,6 +20,7 @@ type card struct {
 	Cross        bool // based in another country than the reader
 	For          string
 	Closed       string
+	Stub         bool // it has closed for good: only its name, and where to go instead
 	Alert        text
 	Ways         []channel
 	More         int // ways of contact that are not on the card
@@ -55,7 +56,7 @@ func (s *Site) card(ctx context.Context, l *locale.Language, p listing.Published
 		Name: r.text("name", li.Name, maxName, false), Path: servicePath(l, li.ID),
 		Organisation: page.Clip(120, li.OrganizationName()), Country: l.CountryName(p.Country),
 		Cross: from != "" && !strings.EqualFold(from, p.Country), For: strings.Join(audiences(l, li), " · "),
-		Closed: closed(l, li), Alert: alert(r, li, now), Ways: s.channels(l, p),
+		Closed: closed(l, li), Stub: li.StatusValue() == listing.Defunct, Alert: alert(r, li, now),
 		Pro: li.VisibilityValue() == listing.VisibleProfessionals, Reporting: li.KindValue() == listing.KindReporting,
 		Topic: forSelf(li) && li.AcceptanceValue() == listing.AcceptanceNotConfirmed, Together: s.refs(ctx, l, li.Companions, li.ID),
 	}
@@ -63,6 +64,9 @@ func (s *Site) card(ctx context.Context, l *locale.Language, p listing.Published
 		c.Name.S = li.ID
 	}
 	c.Freshness, c.Stale, c.Checked = s.checked(l, li, now)
+	if !c.Stub { // a number that is free again may be somebody else's
+		c.Ways = s.channels(l, p)
+	}
 	if len(c.Ways) > waysOnCard {
 		c.More, c.Ways = len(c.Ways)-waysOnCard, c.Ways[:waysOnCard]
 	}

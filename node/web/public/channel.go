@@ -43,6 +43,7 @@ type fact struct {
 	Label  string // public wording of the code; "" when there are only words
 	Text   text   // the service's own words
 	Said   string // who says so
+	Short  string // the same in fewer words, for a card
 	AsOf   string
 	Source *link
 }
@@ -69,8 +70,7 @@ type tell struct {
 // hours are opening hours in rows of equal days.
 type hours struct {
 	Stated, Always bool
-	Rows           []hoursRow
-	Changes        []hoursRow // dates with other hours, soon
+	Rows           []hoursRow // days of the week, then dates with other hours
 	Zone, AsOf     string
 	Source         *link
 }
@@ -117,7 +117,6 @@ func (s *Site) channel(r reader, li *listing.Listing, ch *listing.Channel, now t
 	case "full", "pseudonymous_ok":
 		v.Anonymous = true
 	}
-	v.Sayings = v.sayings()
 	freshness := li.ChannelFreshness(ch, now, s.opt.Cadence())
 	v.Lapsed = freshness == listing.Lapsed
 	if v.Lapsed {
@@ -126,6 +125,7 @@ func (s *Site) channel(r reader, li *listing.Listing, ch *listing.Channel, now t
 		}
 	}
 	usable := li.StatusValue() == listing.Active && !v.Lapsed
+	v.Sayings = v.sayings(usable)
 	if usable {
 		v.Href, v.Outbound = target(ch)
 	}
@@ -139,15 +139,15 @@ func (s *Site) channel(r reader, li *listing.Listing, ch *listing.Channel, now t
 }
 
 // sayings puts together what the same voice says. Anonymity comes first; that
-// nothing is stated needs no voice.
-func (v *channel) sayings() []saying {
-	list := []saying{{v.Know.Said, []part{{v.KnowShort, true, v.Know.Stated && v.Anonymous}}}}
+// nothing is stated needs no voice. What is closed or lapsed gets no good mark.
+func (v *channel) sayings(current bool) []saying {
+	list := []saying{{v.Know.Short, []part{{v.KnowShort, true, v.Know.Stated && v.Anonymous && current}}}}
 	switch {
 	case !v.Cost.Stated || v.Cost.Label == "":
-	case v.Cost.Said == v.Know.Said:
+	case v.Cost.Short == v.Know.Short:
 		list[0].Parts = append(list[0].Parts, part{Label: v.Cost.Label})
 	default:
-		list = append(list, saying{v.Cost.Said, []part{{Label: v.Cost.Label}}})
+		list = append(list, saying{v.Cost.Short, []part{{Label: v.Cost.Label}}})
 	}
 	return list
 }
@@ -182,7 +182,7 @@ func (r reader) fact(vocabulary, code string, f *listing.Fact, path string) fact
 	if f == nil || (vocabulary != "" && code == listing.NotStated) || (vocabulary == "" && (f.Value == listing.NotStated || f.Value+f.Text == "")) {
 		return fact{}
 	}
-	v := fact{Stated: true, Said: r.said(f.Basis), Source: webLink(f.SourceURL)}
+	v := fact{Stated: true, Said: r.said(f.Basis), Short: r.saidShort(f.Basis), Source: webLink(f.SourceURL)}
 	words := f.Text
 	if vocabulary == "" && words == "" {
 		words = f.Value
@@ -202,6 +202,16 @@ func (r reader) said(basis string) string {
 		return r.l.Say("said." + basis)
 	}
 	return r.l.Say("said.unknown")
+}
+
+func (r reader) saidShort(basis string) string {
+	switch basis {
+	case "editor_read":
+		return r.l.Say("said.editor_read.short")
+	case "editor_tested":
+		return r.l.Say("said.editor_tested.short")
+	}
+	return r.said(basis)
 }
 
 func (r reader) tell(ch *listing.Channel, path string) tell {
@@ -273,15 +283,17 @@ func openingHours(l *locale.Language, h *listing.Hours, now time.Time) *hours {
 	}
 	today := now.UTC().Format(time.DateOnly)
 	soon := now.UTC().AddDate(0, 0, 30).Format(time.DateOnly)
+	changes := 0
 	for _, e := range h.Exceptions {
-		if e.Date < today || e.Date > soon || len(v.Changes) == 5 {
+		if e.Date < today || e.Date > soon || changes == 5 {
 			continue
 		}
+		changes++
 		times := l.Say("listing.closed")
 		if !e.Closed {
 			times = page.Clip(5, e.Opens) + "–" + page.Clip(5, e.Closes)
 		}
-		v.Changes = append(v.Changes, hoursRow{l.DateText(e.Date), times})
+		v.Rows = append(v.Rows, hoursRow{l.DateText(e.Date), times})
 	}
 	return v
 }

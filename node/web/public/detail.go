@@ -29,6 +29,8 @@ type detailView struct {
 	Referral     []string
 	Eligibility  text
 	Documents    []text
+	Fees         text // what plain HSDS says of the cost
+	Interpreting text // what plain HSDS says of interpreters
 	Kinds        []string
 	Settings     []string
 	Formats      []string
@@ -93,6 +95,8 @@ func (s *Site) view(req *http.Request, l *locale.Language, p listing.Published) 
 		Contact:     page.Clip(120, s.opt.Operator().Contact),
 		Evidence:    l.Term("evidence", li.EvidenceValue()), Levels: terms(l, "prevention_level", li.PreventionLevels), Objectives: terms(l, "objective", li.Objectives),
 	}
+	v.Fees = r.text("fees_description", li.FeesDescription, 400, false)
+	v.Interpreting = r.text("interpretation_services", li.InterpretationServices, 400, false)
 	v.HappensNote, v.DescribedBy = r.original(v.Happens), r.original(v.Description)
 	if g := li.GenderValue(); g != listing.NotStated && g != "any" {
 		v.Gender = l.Term("gender", g)
@@ -114,7 +118,7 @@ func (s *Site) view(req *http.Request, l *locale.Language, p listing.Published) 
 			v.Documents = append(v.Documents, r.text("required_documents."+d.ID+".document", d.Document, 200, false))
 		}
 	}
-	v.coverage(r, li, p.Country)
+	v.coverage(r, li)
 	v.place(r, li)
 	return v
 }
@@ -185,11 +189,10 @@ func operatorType(l *locale.Language, li *listing.Listing) string {
 }
 
 // coverage says from where a listing can be used, and who may.
-func (v *detailView) coverage(r reader, li *listing.Listing, publisher string) {
+func (v *detailView) coverage(r reader, li *listing.Listing) {
 	c := li.Coverage
 	if c == nil {
-		v.Usable = []string{r.l.CountryName(publisher)}
-		return
+		return // not stated
 	}
 	if c.Global {
 		v.Usable = append(v.Usable, r.l.Say("listing.usable.global"))
@@ -202,9 +205,6 @@ func (v *detailView) coverage(r reader, li *listing.Listing, publisher string) {
 		if i < 20 {
 			v.Usable = append(v.Usable, page.Clip(20, region))
 		}
-	}
-	if len(v.Usable) == 0 {
-		v.Usable = []string{r.l.CountryName(publisher)}
 	}
 	if len(c.LanguageCommunities) > 0 {
 		v.Limits = append(v.Limits, r.l.Say("listing.usable.communities", "languages", r.l.Join(r.languages(c.LanguageCommunities, 8))))

@@ -17,12 +17,12 @@ var calendar = template.Must(template.New("leave").Parse(`<!doctype html>
 <html lang="{{.Lang}}"><head><meta charset="utf-8"><title>{{.Month}}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark"><meta name="robots" content="noindex, nofollow">
 <link rel="stylesheet" href="{{.CSS}}"></head>
-<body><h1>{{.Month}}</h1>
+<body><main><h1>{{.Month}}</h1>
 <table><thead><tr>{{range .Days}}<th scope="col">{{.}}</th>{{end}}</tr></thead><tbody>
 {{range .Weeks}}<tr>{{range .}}<td{{if .Today}} aria-current="date"{{end}}>{{if .Today}}<b>{{.Text}}</b>{{else}}{{.Text}}{{end}}</td>{{end}}</tr>
 {{end}}</tbody></table>
 <p>{{.Date}}</p>
-</body></html>
+</main></body></html>
 `))
 
 var calendarSheet = page.NewAsset("calendar", "css", "text/css; charset=utf-8", []byte(`:root{color-scheme:light dark;font:110%/1.6 Georgia,"Times New Roman",serif}body{max-width:34rem;margin:3rem auto;padding:0 1rem;text-align:center}table{width:100%;border-collapse:collapse}th{font-weight:400;opacity:.8}td{padding:.5rem 0;border-top:1px solid #8885}b{border-bottom:.2rem solid}`))

@@ -371,7 +371,7 @@ func TestDetail(t *testing.T) {
 		{"lapsed is no link", listing.Document{"assured_date": "2020-01-01"}, []string{"Not confirmed since 1 January 2020", "Show them anyway", "990 000 012345"}, []string{"tel:", "Open now"}},
 		{"checked in the future is not checked", listing.Document{"assured_date": "2031-01-01"}, []string{"Nobody has said when"}, []string{"2031", "Open now"}},
 		{"closed for now", listing.Document{"status": "temporarily closed"}, []string{"closed for now"}, []string{"tel:", "Open now"}},
-		{"closed for good", listing.Document{"status": "defunct", "defunct_since": "2026-02-03"}, []string{"Closed since: 3 February 2026"}, []string{"tel:"}},
+		{"closed for good", listing.Document{"status": "defunct", "defunct_since": "2026-02-03"}, []string{"Closed since: 3 February 2026"}, []string{"tel:", "990 000 012345", "Ways to make contact", "have not been checked"}},
 		{"unknown status", listing.Document{"status": "half open"}, []string{"not active at the moment"}, []string{"tel:"}},
 		{"notice", listing.Document{"alert": "No chat today", "alert_until": "2026-11-23"}, []string{"No chat today"}, []string{"Open now"}},
 		{"old notice", listing.Document{"alert": "No chat today", "alert_until": "2026-11-20"}, nil, []string{"No chat today", "Open now"}},

@@ -20,6 +20,7 @@ type resultsView struct {
 	Choice    []string
 	LocalNone bool // some match, none of them is based in the reader's country
 	Gone      bool // the list changed under the reader
+	SomeWords bool // no service has all of the reader's words
 	Cards     []card
 	Facets    []facet
 	Countries []option
@@ -80,7 +81,8 @@ func (s *Site) search(w http.ResponseWriter, r *http.Request, l *locale.Language
 		Cards:  s.cards(r.Context(), l, answer.Hits, f.Country),
 		Facets: facets(l, f, answer.Facets), Countries: countryOptions(l, f.Country), Languages: languageOptions(l, f.Speaks),
 		Form: f, Fields: f.fields(), Snapshot: answer.Snapshot,
-		Page: max(answer.Page, 1), Pages: max((answer.Total+perPage-1)/perPage, 1),
+		SomeWords: answer.Total > 0 && answer.Matched < answer.Words,
+		Page:      max(answer.Page, 1), Pages: max((answer.Total+perPage-1)/perPage, 1),
 	}
 	v.LocalNone = f.Country != "" && answer.Total > 0 && !counted(answer.Facets[search.Country], f.Country)
 	s.render(w, http.StatusOK, "results", page.Page{Language: l, Title: l.Say("results.title"), Country: f.Country, Body: v})

@@ -152,7 +152,7 @@ func facts(p listing.Published, now time.Time) map[search.Facet][]string {
 
 func matches(p listing.Published, q search.Query, values map[search.Facet][]string) bool {
 	l := p.Listing
-	if l.VisibilityValue() == listing.VisibleProfessionals && !q.Professional {
+	if (l.VisibilityValue() == listing.VisibleProfessionals || l.KindValue() == listing.KindReporting) && !q.Professional {
 		return false
 	}
 	if q.Text != "" && !strings.Contains(strings.ToLower(l.Name+" "+l.Description), strings.ToLower(q.Text)) {
