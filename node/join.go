@@ -311,6 +311,9 @@ func (a *admin) Invite(ctx context.Context, country string, expiry time.Duration
 		return control.Invitation{}, &control.Error{Class: control.Refused, Code: "not_member", Message: "This node is not in a federation, so it has nothing to invite to.",
 			Next: "Found a federation with waymark found, or join one with waymark join."}
 	}
+	if err := n.store.Room(); err != nil {
+		return control.Invitation{}, err // the registry could not take it either
+	}
 	s := n.state()
 	if _, taken := s.MemberByCountry(country); taken {
 		return control.Invitation{}, &control.Error{Class: control.Refused, Code: "country_taken", Message: fmt.Sprintf("%s is a member already.", country), Next: "See: waymark country list"}

@@ -184,6 +184,7 @@ func (k *Keeper) Poke() {
 // Run keeps the registry until ctx ends; it then hands leadership over and
 // stops cleanly. It fails only when the registry cannot be stored.
 func (k *Keeper) Run(ctx context.Context) error {
+	k.forgiveStorage()
 	g, ctx := errgroup.WithContext(ctx)
 	listener := k.Network.Accept(Protocol)
 	g.Go(func() error { k.accept(ctx, listener); return nil })
@@ -264,6 +265,20 @@ func (k *Keeper) vote(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
+	}
+}
+
+// forgiveStorage lets a keeper that is run again after [ErrStorage] try again:
+// a disk that was full may have room by now.
+func (k *Keeper) forgiveStorage() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if errors.Is(k.problem, ErrStorage) {
+		k.problem = nil
+	}
+	select {
+	case <-k.fatal:
+	default:
 	}
 }
 

@@ -161,7 +161,7 @@ func openError(dir string, err error) error {
 	switch {
 	case strings.Contains(text, "Cannot acquire directory lock"):
 		return fmt.Errorf("%w: %s; stop the other waymark process first", ErrInUse, dir)
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission) || strings.Contains(text, "permission denied"):
 		return fmt.Errorf("open the node's data in %s: %w; run waymark as the user who owns it", dir, err)
 	case strings.Contains(text, "checksum") || strings.Contains(text, "truncate") || strings.Contains(text, "manifest"),
 		strings.Contains(text, "does not exist for table"), strings.Contains(text, "proto:"):
