@@ -277,7 +277,7 @@ func (k *Keeper) forgiveStorage() {
 		k.problem = nil
 	}
 	select {
-	case <-k.fatal:
+	case <-k.fatal: //nolint:errcheck // what was to be reported is over
 	default:
 	}
 }

@@ -41,6 +41,22 @@ type node struct {
 	empty     bool // starts without the genesis, knowing the federation's id and Poland's node
 	stop      func()
 	state     atomic.Pointer[consensus.Keeper]
+	full      atomic.Bool // its disk
+}
+
+// disk is a chain that cannot be added to while the disk is full.
+type disk struct {
+	*consensus.MemoryChain
+	full *atomic.Bool
+}
+
+var errFull = errors.New("no space left")
+
+func (d disk) Append(seq uint64, entry []byte) error {
+	if d.full.Load() {
+		return errFull
+	}
+	return d.MemoryChain.Append(seq, entry)
 }
 
 // newFederation is Poland alone, with a leader.
@@ -106,7 +122,7 @@ func (n *node) start() {
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("node", n.Country)
 	}
-	o := consensus.Options{Dir: n.dir, Self: n.Keys.Node, Network: tr, Chain: n.chain, Bootstrap: n.bootstrap, Logger: log}
+	o := consensus.Options{Dir: n.dir, Self: n.Keys.Node, Network: tr, Chain: disk{n.chain, &n.full}, Bootstrap: n.bootstrap, Logger: log}
 	if n.empty {
 		pl := n.f.nodes["PL"]
 		o.Federation, o.Contacts = pl.State().Federation(), []identity.NodeID{pl.Node()}
@@ -122,7 +138,12 @@ func (n *node) start() {
 	var keeper, port sync.WaitGroup
 	port.Go(func() { _ = tr.Run(inner) })
 	keeper.Go(func() {
-		if err := n.Keeper.Run(ctx); err != nil {
+		err := n.Keeper.Run(ctx)
+		for errors.Is(err, errFull) && ctx.Err() == nil { // as a supervisor would
+			time.Sleep(15 * time.Second)
+			err = n.Keeper.Run(ctx)
+		}
+		if err != nil && !errors.Is(err, errFull) {
 			n.f.t.Errorf("%s: %v", n.Country, err)
 		}
 	})

@@ -27,10 +27,10 @@ func MergedLikeBuilt(docs []Doc, parts int) string {
 		var own []*Doc
 		var dying []uint32
 		for i, d := range sorted {
-			switch {
-			case i%parts == p:
+			switch i % parts {
+			case p:
 				own = append(own, d)
-			case i%parts == (p+1)%parts: // lives in the next part, dies in this one
+			case (p + 1) % parts: // lives in the next part, dies in this one
 				dying = append(dying, uint32(len(own)))
 				old := *d
 				old.Texts = append([]Text{{Text: "forgotten words"}}, d.Texts...)
