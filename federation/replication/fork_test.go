@@ -1,6 +1,7 @@
 package replication_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -50,6 +51,31 @@ func TestForkedFeedIsFrozen(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestTheOwnerHearsOfItsClone: two copies of a node sign under one number. The
+// copy that everybody follows hears of the other from those who met it.
+func TestTheOwnerHearsOfItsClone(t *testing.T) {
+	scene(t, func(p *play) {
+		a := p.f.Author("ada").Fill(0, 5, "one")
+		first, firstItems := a.Head(nil)
+		clone := a.Clone()
+		env, items := a.Put(feedtest.RecordKey(1), "two").Head(nil)
+		other, _ := clone.Put(feedtest.RecordKey(1), "another two").Head(nil)
+		ada, ben := p.node("ada"), p.node("ben")
+		for _, n := range []*node{ada, ben} {
+			n.take(a, firstItems, first)
+		}
+		ada.take(a, items, env)
+		p.synced(20*time.Second, a, ada)
+		p.within(10*time.Minute, "ben follows ada", func() bool { return ben.n(a) == 2 })
+		ben.rep.HeardHead(context.Background(), ada.id, other)
+		p.within(time.Minute, "ada hears of the other head", func() bool {
+			ada.mu.Lock()
+			defer ada.mu.Unlock()
+			return ada.rep.Frozen(a.Origin()) && len(ada.newerOwn) > 0
+		})
+	})
 }
 
 // TestDeadPeerIsMissed: a peer that dies is known to be away within seconds,

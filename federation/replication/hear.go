@@ -116,7 +116,14 @@ func (r *Replicator) contradicts(head *feed.SignedHead) bool {
 func (r *Replicator) freeze(peer identity.NodeID, head *feed.SignedHead) {
 	r.refuse(peer, "equivocation", feed.ErrEquivocation)
 	r.mu.Lock()
-	r.frozen[head.Origin] = head.Epoch
+	was := r.frozen[head.Origin]
+	if was == nil || was.Epoch < head.Epoch {
+		r.frozen[head.Origin] = head
+		for _, p := range r.peers {
+			p.compared = false // each is told, the owner too, who may know nothing of it
+		}
+		r.Poke()
+	}
 	r.mu.Unlock()
 	if head.Origin == r.o.Own && r.o.NewerOwn != nil {
 		r.o.NewerOwn(head)
@@ -133,7 +140,7 @@ func (r *Replicator) Frozen(o identity.OriginID) bool {
 		return false
 	}
 	epoch, active := r.o.Rules().Keys.Epoch(o)
-	return active && epoch <= at
+	return active && epoch <= at.Epoch
 }
 
 // inline applies a change that came with its announcement; false when it does

@@ -2,6 +2,7 @@ package replication
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -132,6 +133,12 @@ func (r *Replicator) compare(ctx context.Context, peer identity.NodeID) {
 		if t := shown[h.Origin]; t == nil || newer(h, t) {
 			r.push(ctx, peer, announcement{Head: st.Head, Beat: st.Beat})
 		}
+	}
+	r.mu.Lock()
+	proofs := slices.Collect(maps.Values(r.frozen))
+	r.mu.Unlock()
+	for _, h := range proofs {
+		r.push(ctx, peer, announcement{Head: h.Envelope})
 	}
 }
 

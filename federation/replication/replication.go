@@ -66,8 +66,8 @@ type Replicator struct {
 	locks   map[identity.OriginID]*sync.Mutex
 	refused map[string]uint64
 	pulling int
-	agreed  map[identity.NodeID]identity.Hash // the own head that a peer showed last
-	frozen  map[identity.OriginID]uint64      // the epoch in which two contradicting heads were seen
+	agreed  map[identity.NodeID]identity.Hash      // the own head that a peer showed last
+	frozen  map[identity.OriginID]*feed.SignedHead // a head that contradicts one that is held
 
 	met  chan struct{} // closed when every peer was asked once
 	meet func()        // closes met
@@ -111,7 +111,7 @@ func New(o Options) (*Replicator, error) {
 		locks:   make(map[identity.OriginID]*sync.Mutex),
 		refused: make(map[string]uint64),
 		agreed:  make(map[identity.NodeID]identity.Hash),
-		frozen:  make(map[identity.OriginID]uint64),
+		frozen:  make(map[identity.OriginID]*feed.SignedHead),
 		met:     make(chan struct{}),
 	}
 	r.meet = sync.OnceFunc(func() { close(r.met) })

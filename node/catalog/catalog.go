@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,7 +77,8 @@ func (c *Catalog) Append(ctx context.Context, v *feed.Verified) error {
 	turn.(*sync.Mutex).Lock()
 	defer turn.(*sync.Mutex).Unlock()
 	var staged []feed.Change // read now: the store empties the staging area
-	if _, inMemory := v.Delta().(feed.Items); !inMemory && v.Base() != (identity.Hash{}) {
+	_, inMemory := v.Delta().(feed.Items)
+	if !inMemory && v.Base() != (identity.Hash{}) {
 		for change, err := range v.Delta().Changes {
 			if err != nil {
 				return err
@@ -93,6 +95,9 @@ func (c *Catalog) Append(ctx context.Context, v *feed.Verified) error {
 		// filled again at the next chance.
 		c.lost.Store(true)
 		c.o.Logger.Error("the search index missed a change and will be rebuilt", "err", err)
+	}
+	if !inMemory {
+		debug.FreeOSMemory() // a bulk load is the exception; its memory is not needed again
 	}
 	return nil
 }
