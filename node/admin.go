@@ -262,6 +262,19 @@ func (n *Node) alarms(st *control.Status) {
 		}
 		add("quarantined", "Nothing can be published: "+p.Quarantined().Error()+".", next)
 	}
+	n.mu.Lock()
+	known, stopped := n.known, n.stopped
+	n.mu.Unlock()
+	if known != nil {
+		next := "Leave the node connected: it fetches the registry and all listings back from the others."
+		if len(known.Nodes) == 0 {
+			next = "No other node has a copy. Stop this one and put the last backup of its directory in place."
+		}
+		add("data_lost", "This node was a member of a federation, and its data is gone.", next)
+	}
+	if stopped != nil {
+		add("federation_stopped", "This node takes no part in its federation: "+stopped.Error()+".", "Mend that, then stop the node and start it again. Readers are served meanwhile.")
+	}
 	if k := n.keeper.Load(); k != nil {
 		if problem := k.Status().Problem; problem != nil {
 			add("registry_stopped", "The shared registry is no longer followed here: "+problem.Error()+".", "Ask the other countries' administrators; readers are served meanwhile.")

@@ -14,6 +14,7 @@ const (
 	dirKeys   = "keys"          // private keys, one file each
 	dirStore  = "store"         // the database
 	fileGuard = "publish.guard" // the last head that may have been seen; see feed.Guard
+	filePeers = "peers"         // the federation's nodes, for a node that lost its database
 	fileJoin  = "joining"       // how far joining has got; gone once admitted
 
 	dirInvitations = "invitations" // given out, and the knocks that came

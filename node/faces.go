@@ -35,7 +35,7 @@ func (n *Node) demo() bool {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.join != nil && n.join.Demo
+	return n.join != nil && n.join.Demo || n.known != nil && n.known.Demo
 }
 
 // operator says who runs this node, for the foot of every page.

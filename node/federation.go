@@ -10,6 +10,7 @@ import (
 
 	"github.com/thejerf/suture/v4"
 
+	"github.com/2ps-project/waymark/config"
 	"github.com/2ps-project/waymark/federation/consensus"
 	"github.com/2ps-project/waymark/federation/feed"
 	"github.com/2ps-project/waymark/federation/gossip"
@@ -41,6 +42,9 @@ func (d *directory) Peer(id identity.NodeID) (transport.Peer, bool) {
 	defer n.mu.Unlock()
 	if n.join != nil {
 		return n.join.Peer(id)
+	}
+	if n.known != nil {
+		return n.known.Peer(id)
 	}
 	return transport.Peer{}, false
 }
@@ -106,12 +110,38 @@ func (n *Node) alive() []identity.NodeID {
 
 // registryChanged is told of each new entry: who left is cut off, who came is
 // compared with.
-func (n *Node) registryChanged(*registry.State) {
+func (n *Node) registryChanged(s *registry.State) {
 	go n.transport.Recheck()
+	if _, _, in := s.Node(n.id); in {
+		go n.keepPeers()
+	}
 	if r := n.replicator.Load(); r != nil {
 		r.Poke()
 		go r.SpreadRegistry(context.Background(), n.registrySeq())
 	}
+}
+
+// keepPeers keeps the nodes of the registry outside the database. It is a help
+// for a bad day; without it the node works as well.
+func (n *Node) keepPeers() {
+	n.peersFile.Lock()
+	defer n.peersFile.Unlock()
+	a := acquainted(n.state(), n.id)
+	if err := a.save(n.o.Dir); err != nil {
+		n.o.Logger.Warn("the addresses of the other nodes could not be kept", "err", err)
+	}
+}
+
+// fits reports why this node cannot speak for the member that the registry says
+// it is a node of, or nil.
+func (n *Node) fits(m registry.Member) error {
+	if m.Country != n.o.Config.Country {
+		return fmt.Errorf("the configuration says country %s, the registry knows this node as one of %s; put country = %q into %s", n.o.Config.Country, m.Country, m.Country, config.FileName)
+	}
+	if _, ok := m.Key(identity.RolePublish, n.keys.publish.ID()); !ok {
+		return fmt.Errorf("the registry does not know the key in %s as one of %s; put back the one that was there when the country joined", filepath.Join(dirKeys, "publish.key"), m.Country)
+	}
+	return nil
 }
 
 // runFederation runs the node's part in its federation, from the moment it
@@ -188,9 +218,14 @@ func (n *Node) runMember(ctx context.Context) error {
 	if err != nil {
 		return nil // stopped before it was admitted
 	}
-	if m.Country != n.o.Config.Country {
-		return fmt.Errorf("the configuration says country %s, the registry knows this node as %s's; put country = %q into the configuration", n.o.Config.Country, m.Country, m.Country)
+	if err := n.fits(m); err != nil {
+		n.o.Logger.Error("this node takes no part in its federation", "err", err)
+		n.mu.Lock()
+		n.stopped = err
+		n.mu.Unlock()
+		return nil // a person must mend it; trying again would not
 	}
+	n.keepPeers()
 	if !n.wasMember {
 		if err := n.catalog.Rebuild(ctx); err != nil { // feeds whose country was not known before
 			return err

@@ -193,10 +193,33 @@ func (n *Node) resume() error {
 		}
 	}
 	j, err := loadJoin(n.o.Dir)
-	if err != nil || j == nil {
+	if err != nil {
 		return err
 	}
-	return n.await(j)
+	if j != nil {
+		return n.await(j)
+	}
+	return n.returning(last)
+}
+
+// returning finds the others again after the database was lost.
+func (n *Node) returning(last uint64) error {
+	known, err := loadAcquaintances(n.o.Dir)
+	if err != nil || known == nil {
+		return err
+	}
+	n.known = known
+	if len(known.Nodes) == 0 {
+		return nil // nobody has a copy; status says so
+	}
+	n.o.Logger.Warn("the registry is missing here; it is fetched back from the other nodes", "entries", last)
+	if n.keeper.Load() == nil {
+		if err := n.openKeeper(known.Federation, known.ids(), false); err != nil {
+			return err
+		}
+	}
+	close(n.joining)
+	return nil
 }
 
 // await takes up a join that is under way.
@@ -249,10 +272,11 @@ func (a *admin) Join(ctx context.Context, invitation string, wait bool) (control
 func (n *Node) runJoin(ctx context.Context) error {
 	tick := time.NewTicker(joinPoll)
 	defer tick.Stop()
+	var asked time.Time
 	for {
 		if _, in := n.self(); in {
 			n.mu.Lock()
-			n.join = nil
+			n.join, n.known = nil, nil
 			n.mu.Unlock()
 			_ = os.Remove(filepath.Join(n.o.Dir, fileJoin))
 			return nil
@@ -262,6 +286,10 @@ func (n *Node) runJoin(ctx context.Context) error {
 		n.mu.Unlock()
 		if j != nil && j.Answer.Standing != enroll.Refused {
 			n.ask(ctx, *j)
+		}
+		if j == nil && time.Since(asked) > lostRegistryPoll {
+			asked = time.Now()
+			n.keeper.Load().Poke()
 		}
 		select {
 		case <-ctx.Done():
@@ -426,20 +454,44 @@ func (a *admin) Approve(ctx context.Context, country, numbers string) (control.P
 		}
 		return n.outcome(country, p.Candidate.Origin)
 	}
-	for _, p := range s.Proposals() {
-		if p.Candidate.Country != country || p.Done {
-			continue
-		}
-		_, command, err := registry.NewCommand(s, registry.KindApprove, registry.Approve{Proposal: p.ID, Hash: p.Hash}, n.keys.admin)
-		if err != nil {
-			return control.Pending{}, err
-		}
-		if _, err := n.keeper.Load().Propose(ctx, command); err != nil {
-			return control.Pending{}, explainProposal(err)
-		}
-		return n.outcome(country, p.Candidate.Origin)
+	p, ok := n.proposal(ctx, country)
+	if !ok {
+		return control.Pending{}, none
 	}
-	return control.Pending{}, none
+	_, command, err := registry.NewCommand(n.state(), registry.KindApprove, registry.Approve{Proposal: p.ID, Hash: p.Hash}, n.keys.admin)
+	if err != nil {
+		return control.Pending{}, err
+	}
+	if _, err := n.keeper.Load().Propose(ctx, command); err != nil {
+		return control.Pending{}, explainProposal(err)
+	}
+	return n.outcome(country, p.Candidate.Origin)
+}
+
+// proposalWait bounds how long an approval waits for its proposal: the sponsor
+// may have made it a moment ago.
+const proposalWait = 3 * time.Second
+
+// proposal is the open proposal to admit a country.
+func (n *Node) proposal(ctx context.Context, country string) (registry.Proposal, bool) {
+	k := n.keeper.Load()
+	limit := time.After(proposalWait)
+	for {
+		changed := k.Changed()
+		for _, p := range n.state().Proposals() {
+			if p.Candidate.Country == country && !p.Done {
+				return p, true
+			}
+		}
+		k.Poke()
+		select {
+		case <-changed:
+		case <-limit:
+			return registry.Proposal{}, false
+		case <-ctx.Done():
+			return registry.Proposal{}, false
+		}
+	}
 }
 
 // outcome is how a newcomer stands after an approval.

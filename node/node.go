@@ -77,10 +77,14 @@ type Node struct {
 	gossip     atomic.Pointer[gossip.Gossip]
 	admissions atomic.Pointer[enroll.Server]
 
+	peersFile sync.Mutex // one writer of the file of acquaintances
+
 	started time.Time // when New returned
 	once    sync.Once // closes signing
 	mu      sync.Mutex
 	join    *enroll.JoinState // while not yet admitted; nil otherwise
+	known   *acquaintances    // while the registry that named this node is lost; nil otherwise
+	stopped error             // why the node takes no part in its federation; nil when it does
 }
 
 // New opens a node's directory and its ports. It leaves nothing open when it

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -108,6 +109,51 @@ func TestThreeCountries(t *testing.T) {
 
 	pl.serve()
 	within(t, 10*time.Second, "PL comes back and finds it too", func() bool { return pl.finds("Vertraulicher Chat") })
+}
+
+// TestLostDatabase: a node whose database is gone fetches the registry and every
+// listing back from the others, its own ones too, and then publishes on.
+func TestLostDatabase(t *testing.T) {
+	nodes, _ := threeCountries(t)
+	lt, de := nodes["LT"], nodes["DE"]
+	lt.publish("2f1b0a52-6f83-4d0c-8a52-1f3ad0a7c001", "Anoniminis pokalbis")
+	within(t, 10*time.Second, "DE finds what LT published", func() bool { return de.finds("Anoniminis pokalbis") })
+
+	lt.kill()
+	if err := os.Rename(filepath.Join(lt.dir, "store"), filepath.Join(lt.dir, "store.old")); err != nil {
+		t.Fatal(err)
+	}
+	lt.serve()
+	within(t, 30*time.Second, "LT has its own listing back", func() bool { return lt.finds("Anoniminis pokalbis") })
+	within(t, 30*time.Second, "LT may publish again", func() bool {
+		st, _ := lt.status()
+		return len(st.Members) == 3 && st.Members[1].Country == "LT" && st.Members[1].State == "self"
+	})
+	lt.publish("2f1b0a52-6f83-4d0c-8a52-1f3ad0a7c002", "Antras pokalbis")
+	within(t, 10*time.Second, "DE finds what LT published afterwards", func() bool { return de.finds("Antras pokalbis") })
+	if !de.finds("Anoniminis pokalbis") {
+		t.Error("what LT had published before is gone at DE")
+	}
+}
+
+// TestWrongCountry: a configuration that contradicts the registry is said in
+// status, not only in the log.
+func TestWrongCountry(t *testing.T) {
+	c := newCountry(t, "PL", "")
+	c.must("found", "--name", "Test federation")
+	path := filepath.Join(c.dir, "waymark.toml")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, bytes.Replace(b, []byte(`"PL"`), []byte(`"DE"`), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.serve()
+	within(t, 10*time.Second, "status says what is wrong", func() bool {
+		out, _, code := c.run("status")
+		return code == 3 && strings.Contains(out, "the registry knows this node as one of PL")
+	})
 }
 
 // TestStranger: a node without an invitation gets nowhere, and neither does one

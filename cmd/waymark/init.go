@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"path/filepath"
 	"strings"
 
@@ -32,6 +33,7 @@ voice: whoever has them can speak for it, and nobody can make them again.`,
 				if err := c.UseBasePort(basePort); err != nil {
 					return usageError{"--base-port: " + err.Error()}
 				}
+				c.Federation.Listen = reachable(c.Federation.Listen, advertise)
 			}
 			if err := checkInit(c); err != nil {
 				return err
@@ -60,6 +62,20 @@ Then: waymark serve --dir %[2]s
 	f.IntVar(&basePort, "base-port", 0, "use N for the public pages, N+1 admin, N+2 operations, N+6 federation, on 127.0.0.1")
 	f.StringSliceVar(&advertise, "advertise", nil, "HOST:PORT by which the other countries reach this node (default with --base-port: 127.0.0.1:N+6)")
 	return cmd
+}
+
+// reachable is the address to listen on so that the advertised ones lead to it:
+// every address of the machine as soon as one of them is not this machine alone.
+func reachable(listen string, advertise []string) string {
+	_, port, err := net.SplitHostPort(listen)
+	for _, a := range advertise {
+		host, _, herr := net.SplitHostPort(a)
+		ip := net.ParseIP(host)
+		if err == nil && herr == nil && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return net.JoinHostPort("", port)
+		}
+	}
+	return listen
 }
 
 // checkInit turns what is wrong with the new configuration into words about

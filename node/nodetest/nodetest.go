@@ -250,14 +250,6 @@ func (f *Federation) join(ctx context.Context, dir string, c config.Config) erro
 			given = numbers
 		}
 		p, err := n.Admin().Approve(ctx, c.Country, given)
-		var known *control.Error
-		if errors.As(err, &known) && k > 0 {
-			// The approval may have come before the proposal did.
-			err = poll(ctx, func() (bool, error) {
-				p, err = n.Admin().Approve(ctx, c.Country, given)
-				return err == nil, nil
-			})
-		}
 		if err != nil || p.Admitted {
 			return err
 		}

@@ -171,7 +171,7 @@ func openError(dir string, err error) error {
 }
 
 func damaged(dir string, err error) error {
-	return fmt.Errorf("%w: %s: %v; move the folder aside and start again: the node fetches the feeds back from its peers", ErrDamaged, dir, err)
+	return fmt.Errorf("%w: %s: %v; move the folder aside and start again: a member's node fetches the registry and all feeds back from the others; what was never published is only in a backup", ErrDamaged, dir, err)
 }
 
 func (s *Store) checkFormat() error {
