@@ -95,7 +95,7 @@ func Open(o Options) (*Store, error) {
 	if err := s.mayOpen(); err != nil {
 		return nil, err
 	}
-	if err := checkTables(o.Dir); err != nil {
+	if err := checkTables(badgerOptions(o)); err != nil {
 		return nil, err
 	}
 	db, err := badger.Open(badgerOptions(o))

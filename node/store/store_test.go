@@ -280,6 +280,28 @@ func TestOpenRefuses(t *testing.T) {
 			}
 		}
 	})
+	t.Run("killed while it wrote a table", func(t *testing.T) {
+		dir := t.TempDir()
+		s, err := store.Open(store.Options{Dir: dir, Floor: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		apply(t, f, s, f.Author("ada").Fill(0, 500, "one"))
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for name, content := range map[string][]byte{"000777.sst": nil, "000778.sst": make([]byte, 4096)} {
+			if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s, err = store.Open(store.Options{Dir: dir, Floor: -1}); err != nil {
+			t.Fatalf("a part of a table that the manifest does not list: %v", err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
 	t.Run("damaged", func(t *testing.T) {
 		dir := t.TempDir()
 		s, err := store.Open(store.Options{Dir: dir, Floor: -1})

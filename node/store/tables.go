@@ -7,23 +7,37 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/table"
 )
 
 // checkTables looks at the end of every table before Badger does. Badger reads
 // lengths from there and trusts them: a table that was cut short, or whose last
 // bytes are rotten, ends the process in a goroutine that nothing can catch.
 // What lies before the end Badger checks itself, by checksum.
-func checkTables(dir string) error {
-	if dir == "" {
+//
+// Only tables that the manifest lists count. A process that is killed while it
+// writes a table leaves a part of one, which Badger removes: what it was to hold
+// is still in the log.
+func checkTables(o badger.Options) error {
+	if o.InMemory {
 		return nil
 	}
-	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	f, err := os.Open(filepath.Join(o.Dir, badger.ManifestFilename))
 	if err != nil {
-		return err
+		return nil // a new directory, or one of which Badger tells what is wrong
 	}
-	for _, path := range tables {
-		if err := checkTable(path); err != nil && !errors.Is(err, fs.ErrPermission) { // of that Badger tells
-			return damaged(dir, fmt.Errorf("%s: %w", filepath.Base(path), err))
+	defer f.Close()
+	manifest, _, err := badger.ReplayManifestFile(f, 0, o)
+	if err != nil {
+		return nil // Badger tells
+	}
+	for id := range manifest.Tables {
+		path := table.NewFilename(id, o.Dir)
+		err := checkTable(path)
+		if err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, fs.ErrNotExist) { // of those Badger tells
+			return damaged(o.Dir, fmt.Errorf("%s: %w", filepath.Base(path), err))
 		}
 	}
 	return nil
