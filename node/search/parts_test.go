@@ -84,7 +84,7 @@ func FuzzStemmersKeepWordsWhole(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, word string) {
 		if !utf8.ValidString(word) || len(word) > 64 || len(word) == 0 {
-			t.Skip()
+			return
 		}
 		for _, lang := range search.Languages() {
 			if s := search.Stem(lang, word); s == "" || !utf8.ValidString(s) {
