@@ -46,7 +46,7 @@ func threeCountries(t *testing.T) (nodes map[string]*country, cables map[string]
 	for _, code := range []string{"PL", "DE", "LT"} {
 		k := newCable(t)
 		c := newCountry(t, code, k.address())
-		k.to = fmt.Sprintf("127.0.0.1:%d", c.base+6)
+		k.plugInto(fmt.Sprintf("127.0.0.1:%d", c.base+6))
 		nodes[code], cables[code] = c, k
 		if code == "PL" {
 			c.must("found", "--name", "Test federation")

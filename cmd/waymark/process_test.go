@@ -220,9 +220,9 @@ func (c *country) publish(id, name string) {
 // which can be pulled out.
 type cable struct {
 	listener net.Listener
-	to       string
 
 	mu    sync.Mutex
+	to    string // where it leads
 	cut   bool
 	conns map[net.Conn]bool
 }
@@ -247,6 +247,13 @@ func newCable(t testing.TB) *cable {
 }
 
 func (k *cable) address() string { return k.listener.Addr().String() }
+
+// plugInto says where the cable leads. Before that it leads nowhere.
+func (k *cable) plugInto(address string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.to = address
+}
 
 func (k *cable) carry(a net.Conn) {
 	defer a.Close()
