@@ -60,6 +60,9 @@ func (c Config) Check() []Fault {
 	} else if err := checkText(c.Operator, 200); err != nil {
 		fault("operator", "%v", err)
 	}
+	if err := checkText(c.OperatorContact, 200); err != nil {
+		fault("operator_contact", "%v", err)
+	}
 	if err := checkText(c.OperatorUses, 500); err != nil {
 		fault("operator_uses", "%v", err)
 	} else if strings.TrimSpace(c.OperatorUses) == "" && c.isPublic() {

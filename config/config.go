@@ -37,6 +37,9 @@ type Config struct {
 	// front, the DNS provider. Required as soon as the node is public, that is,
 	// when public.url is set or public.listen is not a loopback address.
 	OperatorUses string `toml:"operator_uses"`
+	// OperatorContact is where readers can write to about what is shown or not
+	// shown here: a role address, a page, a post box. May be empty.
+	OperatorContact string `toml:"operator_contact"`
 
 	Public     Public     `toml:"public"`
 	Admin      Admin      `toml:"admin"`

@@ -173,10 +173,17 @@ func (a *admin) Status(ctx context.Context) (control.Status, error) {
 			st.Members = append(st.Members, n.memberStatus(m, counts[m.Country]))
 		}
 	}
+	st.Refused = n.refused()
+	if r := n.replicator.Load(); r != nil {
+		offset, peers := r.Clock()
+		st.Clock = control.Clock{Offset: int64(offset / time.Second), Peers: peers}
+	}
 	n.alarms(&st)
-	st.Degraded = len(st.Alarms) > 0
-	if st.Degraded {
-		st.DegradedReason = st.Alarms[0].Text
+	for _, a := range st.Alarms {
+		if a.Code != alarmWaiting {
+			st.Degraded, st.DegradedReason = true, a.Text
+			break
+		}
 	}
 	return st, nil
 }
@@ -190,6 +197,10 @@ func (n *Node) registryStatus(st *control.Status, s *registry.State) {
 		st.Registry.Leader = &leader
 	}
 	st.Registry.Quorum = keeper.Quorum
+	if h, ok := n.keeper.Load().Head(); ok {
+		at := h.Confirmed()
+		st.Registry.ConfirmedAt = &at
+	}
 	for _, id := range keeper.Voters {
 		v := control.Voter{Node: id.String()}
 		if _, m, ok := s.Node(id); ok {
@@ -209,12 +220,27 @@ func (n *Node) memberStatus(m registry.Member, listings int) control.Member {
 	out := control.Member{Country: m.Country, Operator: m.Operator, State: n.memberState(m), Listings: listings}
 	if view, err := n.store.View(m.Origin); err == nil {
 		if h := view.Head(); h != nil {
-			out.Head = &control.Head{Epoch: h.Epoch, N: h.N, Count: h.Count}
+			out.Head = &control.Head{Epoch: h.Epoch, N: h.N, Count: h.Count, Root: h.Root.String()}
 		}
 		view.Close()
 	}
 	if asOf := n.catalog.AsOf(m.Origin); !asOf.IsZero() {
 		out.AsOf = &asOf
+	}
+	for _, h := range n.catalog.Hidden(m.Origin) {
+		out.Hidden += h.Count
+	}
+	r := n.replicator.Load()
+	if r == nil {
+		return out
+	}
+	if known, ok := r.Known(m.Origin); ok && known.N > 0 && (out.Head == nil || known.Epoch > out.Head.Epoch || known.N > out.Head.N) {
+		out.Known = &control.Head{Epoch: known.Epoch, N: known.N}
+	}
+	for _, p := range r.Progress() {
+		if p.Origin == m.Origin && p.Of > 0 {
+			out.Copied = &control.Copied{Records: p.Records, Of: p.Of}
+		}
 	}
 	return out
 }
@@ -227,9 +253,9 @@ func (n *Node) memberState(m registry.Member) string {
 	}
 	asOf := n.catalog.AsOf(m.Origin)
 	switch r, p := n.replicator.Load(), n.publisher.Load(); {
-	case !m.Active():
+	case !m.Active(), n.docket.View().Suspended(m.Origin):
 		return control.StateSuspended
-	case own && p != nil && p.Quarantined() != nil:
+	case own && p != nil && (p.Quarantined() != nil || p.Forked()):
 		return control.StateQuarantined
 	case own:
 		return control.StateSelf
@@ -239,72 +265,10 @@ func (n *Node) memberState(m registry.Member) string {
 		return control.StateBehind
 	case !asOf.IsZero() && n.o.Now().Sub(asOf) > feed.BeatLife:
 		return control.StateUnconfirmed
+	case asOf.IsZero():
+		return control.StateUnknown
 	}
 	return control.StateSynced
-}
-
-// quorumWait is how long after its start a node may take to hear from the voters
-// before their silence means something.
-const quorumWait = 10 * time.Second
-
-// alarms lists what an administrator must know, the worst first.
-func (n *Node) alarms(st *control.Status) {
-	add := func(code, text, next string) {
-		st.Alarms = append(st.Alarms, control.Alarm{Code: code, Text: text, Next: next})
-	}
-	if err := n.store.Room(); err != nil {
-		add("disk_full", "Nothing can be written: "+err.Error()+".", "Free some space; writing goes on by itself.")
-	}
-	if p := n.publisher.Load(); p != nil && p.Quarantined() != nil {
-		next := "Leave the node connected: it fetches what it published last back from the others. Edits are kept as drafts."
-		if p.Forked() {
-			next = "Keep this directory as it is and telephone the other countries' administrators: they show the last good state of the listings here until they agree on a new beginning of this country's feed. Edits are kept as drafts."
-		}
-		add("quarantined", "Nothing can be published: "+p.Quarantined().Error()+".", next)
-	}
-	n.mu.Lock()
-	known, stopped := n.known, n.stopped
-	n.mu.Unlock()
-	if known != nil {
-		next := "Leave the node connected: it fetches the registry and all listings back from the others."
-		if len(known.Nodes) == 0 {
-			next = "No other node has a copy. Stop this one and put the last backup of its directory in place."
-		}
-		add("data_lost", "This node was a member of a federation, and its data is gone.", next)
-	}
-	if stopped != nil {
-		add("federation_stopped", "This node takes no part in its federation: "+stopped.Error()+".", "Mend that, then stop the node and start it again. Readers are served meanwhile.")
-	}
-	if k := n.keeper.Load(); k != nil {
-		if problem := k.Status().Problem; problem != nil {
-			add("registry_stopped", "The shared registry is no longer followed here: "+problem.Error()+".", "Ask the other countries' administrators; readers are served meanwhile.")
-		}
-	}
-	if s := n.state(); s != nil && len(s.Members()) > 1 && !st.Registry.Quorum && n.o.Now().Sub(n.started) > quorumWait {
-		add("no_quorum", "The countries that keep the shared registry cannot agree at present. Nobody can join and no rule can change; publishing and searching go on.",
-			"Nothing here, if it heals by itself. Look whether the nodes named under voters are up.")
-	}
-	if unreachable := n.unreachable(); len(unreachable) > 0 {
-		var names []string
-		for _, id := range unreachable {
-			if _, m, ok := n.state().Node(id); ok {
-				names = append(names, m.Country)
-			}
-		}
-		if len(names) > 0 {
-			add("unreachable", fmt.Sprintf("These countries' nodes cannot be reached: %s. Their listings are answered from the copy here.", strings.Join(names, ", ")),
-				"If they are all unreachable, look at this node's own connection; otherwise their administrators should.")
-		}
-	}
-	for _, m := range st.Members {
-		if m.State == control.StateFrozen {
-			add("frozen", fmt.Sprintf("Two contradicting versions of the listings of %s were signed. The last good one is shown, and nothing newer is taken.", m.Country),
-				"Call its administrator: a copy of that node is running somewhere, or an old backup was restored.")
-		}
-		if m.State == control.StateUnconfirmed {
-			add("unconfirmed", fmt.Sprintf("%s has not confirmed its listings since %s.", m.Country, m.AsOf.Format(time.RFC3339)), "Call its administrator.")
-		}
-	}
 }
 
 // explainProposal says why the registry did not take a change.
@@ -333,7 +297,8 @@ func (n *Node) Countries() []listing.CountryView {
 	for _, m := range s.Members() {
 		out = append(out, listing.CountryView{
 			Code: m.Country, Operator: m.Operator, OperatorType: m.OperatorType, Listings: counts[m.Country],
-			AsOf: n.catalog.AsOf(m.Origin), State: n.memberState(m),
+			AsOf: n.catalog.AsOf(m.Origin), State: n.memberState(m), Hidden: n.catalog.Hidden(m.Origin),
+			RolledBack: n.standing(m.Origin).RolledBack, Since: n.standing(m.Origin).Since,
 		})
 	}
 	return out

@@ -41,7 +41,7 @@ func (n *Node) demo() bool {
 // operator says who runs this node, for the foot of every page.
 func (n *Node) operator() page.Operator {
 	c := n.o.Config
-	out := page.Operator{Name: c.Operator, Country: c.Country}
+	out := page.Operator{Name: c.Operator, Country: c.Country, Contact: c.OperatorContact}
 	if c.OperatorUses != "" {
 		out.Services = []string{c.OperatorUses}
 	}
@@ -57,7 +57,7 @@ func (n *Node) isReady() (bool, string) {
 	if err := n.store.Room(); err != nil {
 		return true, "nothing can be written"
 	}
-	if p := n.publisher.Load(); p != nil && p.Quarantined() != nil {
+	if p := n.publisher.Load(); p != nil && (p.Quarantined() != nil || p.Forked()) {
 		return true, "nothing can be published"
 	}
 	return true, ""
@@ -81,6 +81,7 @@ var (
 	descHead     = prometheus.NewDesc("waymark_feed_head", "Number of the newest head held of a country's feed.", []string{"country"}, nil)
 	descAsOf     = prometheus.NewDesc("waymark_feed_confirmed_timestamp_seconds", "When a country last confirmed its feed.", []string{"country"}, nil)
 	descRefused  = prometheus.NewDesc("waymark_refused_total", "What peers sent and was turned away, by kind.", []string{"what"}, nil)
+	descTraffic  = prometheus.NewDesc("waymark_replication_bytes_total", "Bytes of feeds that travelled between nodes, by call and direction.", []string{"call", "direction"}, nil)
 	descStore    = prometheus.NewDesc("waymark_store_bytes", "Size of the node's data on disk.", nil, nil)
 )
 
@@ -89,7 +90,7 @@ type federationMetrics struct{ n *Node }
 
 // Describe implements [prometheus.Collector].
 func (m *federationMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descListings, descSeq, descQuorum, descHead, descAsOf, descRefused, descStore} {
+	for _, d := range []*prometheus.Desc{descListings, descSeq, descQuorum, descHead, descAsOf, descRefused, descTraffic, descStore} {
 		ch <- d
 	}
 }
@@ -117,6 +118,10 @@ func (m *federationMetrics) Collect(ch chan<- prometheus.Metric) {
 				gauge(descAsOf, float64(st.AsOf.Unix()), member.Country)
 			}
 		}
+	}
+	for call, t := range m.n.Traffic() {
+		ch <- prometheus.MustNewConstMetric(descTraffic, prometheus.CounterValue, float64(t.Sent), call, "sent")
+		ch <- prometheus.MustNewConstMetric(descTraffic, prometheus.CounterValue, float64(t.Received), call, "received")
 	}
 	for what, count := range m.n.refused() {
 		ch <- prometheus.MustNewConstMetric(descRefused, prometheus.CounterValue, float64(count), what)

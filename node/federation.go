@@ -29,9 +29,8 @@ var _ transport.Directory = (*directory)(nil)
 // Peer implements [transport.Directory].
 func (d *directory) Peer(id identity.NodeID) (transport.Peer, bool) {
 	n := (*Node)(d)
-	if s := n.state(); s != nil {
-		node, member, ok := s.Node(id)
-		if ok && member.Active() {
+	if n.state() != nil {
+		if node, _, ok := n.docket.View().Node(id); ok {
 			return transport.Peer{ID: id, Key: node.Key, Endpoints: node.Endpoints, Voter: node.VoterOptIn}, true
 		}
 		if _, in := n.self(); in {
@@ -49,7 +48,8 @@ func (d *directory) Peer(id identity.NodeID) (transport.Peer, bool) {
 	return transport.Peer{}, false
 }
 
-// peers are the other active nodes.
+// peers are the other active nodes that can be reached: by an address, or over a
+// connection that they keep open to this one.
 func (n *Node) peers() []identity.NodeID {
 	s := n.state()
 	if s == nil {
@@ -58,7 +58,7 @@ func (n *Node) peers() []identity.NodeID {
 	var out []identity.NodeID
 	for _, m := range s.Members() {
 		for _, node := range m.Nodes {
-			if m.Active() && node.ID != n.id && len(node.Endpoints) > 0 {
+			if _, _, known := n.docket.View().Node(node.ID); known && node.ID != n.id && (len(node.Endpoints) > 0 || n.transport.Reverse(node.ID)) {
 				out = append(out, node.ID)
 			}
 		}
@@ -66,18 +66,39 @@ func (n *Node) peers() []identity.NodeID {
 	return out
 }
 
-// keys is what the registry says of keys and epochs, for package feed.
-type keys struct{ *registry.State }
+// authority is what the registry and the signed heads of it say of keys and
+// places, for package feed.
+type authority struct {
+	*registry.State
+	anchors interface {
+		Anchor(o identity.OriginID, epoch, n uint64) (identity.Hash, bool)
+		Anchors(o identity.OriginID, epoch uint64) []uint64
+	}
+}
 
-// Epoch implements [feed.Keys].
-func (k keys) Epoch(o identity.OriginID) (uint64, bool) {
-	m, ok := k.MemberByOrigin(o)
-	return m.Epoch, ok && m.Active()
+// Anchor implements [feed.Keys].
+func (a authority) Anchor(o identity.OriginID, epoch, n uint64) (identity.Hash, bool) {
+	return a.anchors.Anchor(o, epoch, n)
+}
+
+// Anchors implements [feed.Keys].
+func (a authority) Anchors(o identity.OriginID, epoch uint64) []uint64 {
+	return a.anchors.Anchors(o, epoch)
+}
+
+// feedKeys are the keys that count here and now.
+func (n *Node) feedKeys() feed.Keys {
+	return n.docket.View().Keys(authority{n.state(), n.keeper.Load()})
 }
 
 func (n *Node) rules() feed.Rules {
 	s := n.state()
-	return feed.Rules{Federation: s.Federation(), Keys: keys{s}, Now: n.o.Now()}
+	return feed.Rules{Federation: s.Federation(), Keys: n.feedKeys(), Now: n.now(), Limits: limits(s.Policy())}
+}
+
+// limits are what the federation's policy lets a feed ask of others.
+func limits(p registry.Policy) feed.Limits {
+	return feed.Limits{PerMinute: int(p.Heads.Burst + p.Heads.PerMinute), Records: uint64(p.Heads.Records), Bytes: uint64(p.Heads.Bytes)}
 }
 
 func (n *Node) registrySeq() uint64 {
@@ -90,8 +111,9 @@ func (n *Node) registrySeq() uint64 {
 // openKeeper makes the keeper of the registry of a federation.
 func (n *Node) openKeeper(f identity.FederationID, contacts []identity.NodeID, bootstrap bool) error {
 	k, err := consensus.New(consensus.Options{
-		Dir: n.o.Dir, Federation: f, Self: n.keys.node, Network: n.transport, Chain: n.store.Chain(),
+		Dir: n.o.Dir, Federation: f, Self: n.keys().node, Network: n.transport, Chain: n.store.Chain(),
 		Bootstrap: bootstrap, Contacts: contacts, OnChange: n.registryChanged, Alive: n.alive,
+		Heads: n.store.Drawer("registry"), Feeds: n.places, Contradicts: n.contradicts, OnHead: n.headTaken,
 		Logger: n.o.Logger, Now: n.o.Now,
 	})
 	if err != nil {
@@ -111,9 +133,14 @@ func (n *Node) alive() []identity.NodeID {
 // registryChanged is told of each new entry: who left is cut off, who came is
 // compared with.
 func (n *Node) registryChanged(s *registry.State) {
+	go func() {
+		n.docket.Refresh()
+		n.reconsider()
+	}()
 	go n.transport.Recheck()
-	if _, _, in := s.Node(n.id); in {
+	if _, m, in := s.Node(n.id); in {
 		go n.keepPeers()
+		go n.follow(m)
 	}
 	if r := n.replicator.Load(); r != nil {
 		r.Poke()
@@ -138,7 +165,10 @@ func (n *Node) fits(m registry.Member) error {
 	if m.Country != n.o.Config.Country {
 		return fmt.Errorf("the configuration says country %s, the registry knows this node as one of %s; put country = %q into %s", n.o.Config.Country, m.Country, m.Country, config.FileName)
 	}
-	if _, ok := m.Key(identity.RolePublish, n.keys.publish.ID()); !ok {
+	// One that is out of use is no mistake: the others have revoked it, and the
+	// administrator gives the country another one with this node.
+	id := n.keys().publish.ID()
+	if !slices.ContainsFunc(m.Keys, func(k registry.Key) bool { return k.Role == identity.RolePublish && k.Public.ID() == id }) {
 		return fmt.Errorf("the registry does not know the key in %s as one of %s; put back the one that was there when the country joined", filepath.Join(dirKeys, "publish.key"), m.Country)
 	}
 	return nil
@@ -218,6 +248,9 @@ func (n *Node) runMember(ctx context.Context) error {
 	if err != nil {
 		return nil // stopped before it was admitted
 	}
+	if err := n.settleKeys(m); err != nil {
+		return err
+	}
 	if err := n.fits(m); err != nil {
 		n.o.Logger.Error("this node takes no part in its federation", "err", err)
 		n.mu.Lock()
@@ -233,17 +266,18 @@ func (n *Node) runMember(ctx context.Context) error {
 	}
 	var rep *replication.Replicator
 	publisher, err := feed.NewPublisher(feed.PublisherOptions{
-		Federation: n.state().Federation(), Origin: m.Origin, Store: n.store, Appender: n.catalog,
-		Keys: func() feed.Keys { return keys{n.state()} }, Registry: n.registrySeq,
-		PublishKey: n.keys.publish, AdminKey: n.keys.admin, GuardPath: filepath.Join(n.o.Dir, fileGuard),
+		Federation: n.state().Federation(), Origin: m.Origin, Store: n.store, Appender: n,
+		Keys: n.feedKeys, Registry: n.registrySeq,
+		PublishKey: n.keys().publish, AdminKey: n.keys().admin, GuardPath: filepath.Join(n.o.Dir, fileGuard),
 		Announce: func(v *feed.Verified) { rep.Announce(ctx, v) },
 		Logger:   n.o.Logger, Now: n.o.Now,
+		Limits: func() feed.Limits { return limits(n.state().Policy()) },
 	})
 	if err != nil {
 		return err
 	}
 	rep, err = replication.New(replication.Options{
-		Own: m.Origin, Store: n.store, Appender: n.catalog, Rules: n.rules, RegistrySeq: n.registrySeq, Peers: n.peers,
+		Own: m.Origin, Store: n.store, Appender: n, Docket: n.docket, Owner: n.owns, OwnBeat: publisher.SeenBeat, Rules: n.rules, RegistrySeq: n.registrySeq, Peers: n.peers,
 		Client: n.transport.Client(), Reset: n.transport.Reset, Shared: publisher.Shared, Beat: publisher.Beat,
 		NewerOwn:    publisher.Seen,
 		Adopted:     func() { n.adopt(publisher, m.Origin) },
@@ -256,6 +290,7 @@ func (n *Node) runMember(ctx context.Context) error {
 	n.replicator.Store(rep)
 	n.publisher.Store(publisher)
 	n.once.Do(func() { close(n.signing) })
+	n.renew() // where a new key or epoch came while the node was down
 
 	sup := suture.NewSimple("member")
 	sup.Add(service{"replication", rep.Run})
@@ -265,7 +300,11 @@ func (n *Node) runMember(ctx context.Context) error {
 		}
 		return nil
 	}})
-	if !n.o.Config.Federation.OutboundOnly {
+	sup.Add(service{"docket", n.runDocket})
+	sup.Add(service{"upkeep", n.upkeep})
+	if n.o.Config.Federation.OutboundOnly {
+		sup.Add(service{"way back", func(ctx context.Context) error { return n.transport.KeepReverse(ctx, n.gates, 0) }})
+	} else {
 		g, err := n.openGossip(rep)
 		if err != nil {
 			return err
@@ -362,21 +401,10 @@ func (n *Node) summary() gossip.Summary {
 	out.RegistrySeq = s.Seq()
 	hash := s.Hash()
 	copy(out.RegistryHash[:], hash[:])
-	origins, err := n.store.Origins()
-	if err != nil {
-		return out
-	}
-	for _, o := range origins {
-		view, err := n.store.View(o)
-		if err != nil {
-			continue
-		}
-		if h := view.Head(); h != nil {
-			mark := gossip.FeedMark{Origin: o, Epoch: h.Epoch, N: h.N}
-			copy(mark.Hash[:], h.Hash[:])
-			out.Feeds = append(out.Feeds, mark)
-		}
-		view.Close()
+	for _, a := range n.places() {
+		mark := gossip.FeedMark{Origin: a.Origin, Epoch: a.Place.Epoch, N: a.Place.N}
+		copy(mark.Hash[:], a.Place.Hash[:])
+		out.Feeds = append(out.Feeds, mark)
 	}
 	return out
 }

@@ -238,7 +238,7 @@ func (n *Node) await(j *enroll.JoinState) error {
 }
 
 func (n *Node) joiner() joiner {
-	return joiner{dir: n.o.Dir, c: n.o.Config, keys: n.keys, dial: n.transport.DialJoin, now: n.o.Now}
+	return joiner{dir: n.o.Dir, c: n.o.Config, keys: n.keys(), dial: n.transport.DialJoin, now: n.o.Now}
 }
 
 // Join implements [control.Node].
@@ -321,7 +321,7 @@ func (n *Node) ask(ctx context.Context, j enroll.JoinState) {
 // runAdmissions takes the knocks of those whom this country invited.
 func (n *Node) runAdmissions(ctx context.Context) error {
 	s, err := enroll.New(enroll.Options{
-		Registry: n.keeper.Load(), Admin: n.keys.admin, Seal: n.keys.seal, Node: n.id,
+		Registry: n.keeper.Load(), Admin: func() *identity.Key { return n.keys().admin }, Seal: n.keys().seal, Node: n.id,
 		Listener: n.transport.Accept(transport.ProtoJoin), Store: n.invitations, Logger: n.o.Logger, Now: n.o.Now,
 	})
 	if err != nil {
@@ -356,7 +356,7 @@ func (a *admin) Invite(ctx context.Context, country string, expiry time.Duration
 		return control.Invitation{}, &control.Error{Class: control.Refused, Code: "no_address", Message: "Nobody can call this node: it advertises no address.",
 			Next: "Set federation.advertise in the configuration and start the node again."}
 	}
-	inv, command, err := enroll.Invite(s, n.keys.admin, country, contacts, expiry, n.o.Now())
+	inv, command, err := enroll.Invite(s, n.keys().admin, country, contacts, expiry, n.o.Now())
 	if err != nil {
 		return control.Invitation{}, &control.Error{Class: control.Usage, Code: "bad_invitation", Message: err.Error() + "."}
 	}
@@ -458,7 +458,7 @@ func (a *admin) Approve(ctx context.Context, country, numbers string) (control.P
 	if !ok {
 		return control.Pending{}, none
 	}
-	_, command, err := registry.NewCommand(n.state(), registry.KindApprove, registry.Approve{Proposal: p.ID, Hash: p.Hash}, n.keys.admin)
+	_, command, err := registry.NewCommand(n.state(), registry.KindApprove, registry.Approve{Proposal: p.ID, Hash: p.Hash}, n.keys().admin)
 	if err != nil {
 		return control.Pending{}, err
 	}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/2ps-project/waymark/config"
 	"github.com/2ps-project/waymark/federation/consensus"
+	"github.com/2ps-project/waymark/federation/docket"
 	"github.com/2ps-project/waymark/federation/enroll"
 	"github.com/2ps-project/waymark/federation/feed"
 	"github.com/2ps-project/waymark/federation/gossip"
@@ -54,7 +55,7 @@ type Options struct {
 // Node is a running node.
 type Node struct {
 	o       Options
-	keys    keyring
+	ring    atomic.Pointer[keyring]
 	id      identity.NodeID
 	locale  *locale.Set
 	store   *store.Store
@@ -64,6 +65,9 @@ type Node struct {
 	ready   chan struct{}
 
 	invitations *enroll.Store
+	docket      *docket.Docket
+	hides       *hides
+	latest      latest
 	wasMember   bool // when New returned
 
 	public, ops, federation net.Listener
@@ -77,7 +81,16 @@ type Node struct {
 	gossip     atomic.Pointer[gossip.Gossip]
 	admissions atomic.Pointer[enroll.Server]
 
+	unrecorded chan struct{} // the docket may hold what the registry does not
+
+	standings sync.Map // identity.OriginID → knownStanding
+
+	reconsidering sync.Mutex // guards these two
+	takenDown     map[identity.OriginID][]feed.Key
+	voices        map[identity.OriginID]voice
+
 	peersFile sync.Mutex // one writer of the file of acquaintances
+	rekeying  sync.Mutex // one change of the key files
 
 	started time.Time // when New returned
 	once    sync.Once // closes signing
@@ -96,17 +109,19 @@ func New(o Options) (n *Node, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	n = &Node{o: o, started: o.Now(), ready: make(chan struct{}), joining: make(chan struct{}), signing: make(chan struct{})}
+	n = &Node{o: o, started: o.Now(), ready: make(chan struct{}), joining: make(chan struct{}), signing: make(chan struct{}), unrecorded: make(chan struct{}, 1)}
 	opened := n // a return of nil takes n away
 	defer func() {
 		if err != nil {
 			opened.close()
 		}
 	}()
-	if n.keys, err = loadKeys(o.Dir); err != nil {
+	keys, err := loadKeys(o.Dir)
+	if err != nil {
 		return nil, err
 	}
-	n.id = n.keys.node.Public().NodeID()
+	n.ring.Store(&keys)
+	n.id = keys.node.Public().NodeID()
 	if n.store, err = openStore(o.Dir, o.Config, o.Logger, n.alias); err != nil {
 		return nil, err
 	}
@@ -117,10 +132,25 @@ func New(o Options) (n *Node, err error) {
 		return nil, err
 	}
 	n.index.SetLabels(labels(n.locale))
-	if n.catalog, err = catalog.New(catalog.Options{Store: n.store, Index: n.index, Country: n.country, Cadence: n.cadence, Logger: o.Logger, Now: o.Now}); err != nil {
+	if n.docket, err = docket.New(docket.Options{Drawer: n.store.Drawer("docket"), State: n.state, Changed: n.docketChanged, Logger: o.Logger, Now: o.Now}); err != nil {
 		return nil, err
 	}
-	if n.desk, err = editorial.New(editorial.Options{Country: o.Config.Country, Store: n.store, Publisher: n.signer, Cadence: n.cadence, Now: o.Now}); err != nil {
+	if n.hides, err = openHides(n.store.Drawer("hides")); err != nil {
+		return nil, err
+	}
+	if n.catalog, err = catalog.New(catalog.Options{
+		Store: n.store, Index: n.index, Country: n.country, Cadence: n.cadence, Logger: o.Logger, Now: n.now,
+		Hidden: n.hidden, Caretaker: n.caretaker, Standing: n.standing,
+	}); err != nil {
+		return nil, err
+	}
+	if n.desk, err = editorial.New(editorial.Options{
+		Country: o.Config.Country, Store: n.store, Publisher: n.signer, Cadence: n.cadence, Now: o.Now,
+		Origin: n.origin, Caretaker: n.caretaker, CountryOf: n.country,
+	}); err != nil {
+		return nil, err
+	}
+	if err = n.latest.open(n.store); err != nil {
 		return nil, err
 	}
 	if n.invitations, err = enroll.OpenStore(filepath.Join(o.Dir, dirInvitations)); err != nil {
@@ -129,7 +159,7 @@ func New(o Options) (n *Node, err error) {
 	if err = n.listen(); err != nil {
 		return nil, err
 	}
-	if n.transport, err = transport.New(transport.Options{Key: n.keys.node, Listener: n.federation, Directory: (*directory)(n), Lost: n.lost, Logger: o.Logger, Now: o.Now}); err != nil {
+	if n.transport, err = transport.New(transport.Options{Key: n.keys().node, Listener: n.federation, Directory: (*directory)(n), Lost: n.lost, Logger: o.Logger, Now: o.Now}); err != nil {
 		return nil, err
 	}
 	return n, n.resume()
@@ -222,7 +252,8 @@ func (n *Node) Run(ctx context.Context) error {
 	return err
 }
 
-// mend rebuilds the search index when it missed something.
+// mend keeps the search index in step with time, and rebuilds it when it missed
+// something.
 func (n *Node) mend(ctx context.Context) error {
 	tick := time.NewTicker(30 * time.Second)
 	defer tick.Stop()
@@ -231,11 +262,15 @@ func (n *Node) mend(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if n.catalog.Lost() {
-				if err := n.catalog.Rebuild(ctx); err != nil {
-					n.o.Logger.Error("the search index could not be rebuilt", "err", err)
-				}
-			}
+		}
+		var err error
+		if n.catalog.Lost() {
+			err = n.catalog.Rebuild(ctx)
+		} else {
+			err = n.catalog.Refresh(ctx) // what has ended meanwhile
+		}
+		if err != nil {
+			n.o.Logger.Error("the search index is not as it should be", "err", err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -16,59 +17,23 @@ func (m *Main) countryCommand() *cobra.Command {
 }
 
 func (m *Main) countryListCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Short: "The members, and how far this node has each of them", Args: noArgs}
-	out := formatFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		node, err := m.node()
-		if err != nil {
-			return err
-		}
-		defer node.Close()
-		s, err := node.Status(cmd.Context())
-		if err != nil {
-			return err
-		}
-		if out.json() {
-			if s.Members == nil {
-				s.Members = []control.Member{}
-			}
-			return printJSON(m.Stdout, s.Members)
-		}
-		return table(m.Stdout, memberHead, memberRows(s.Members))
-	}
-	return cmd
+	return list(m, &cobra.Command{Use: "list", Short: "The members, and how far this node has each of them", Args: noArgs},
+		"This node is not in a federation.", memberHead, memberRow,
+		func(ctx context.Context, node *control.Client, _ []string) ([]control.Member, error) {
+			s, err := node.Status(ctx)
+			return s.Members, err
+		})
 }
 
 func (m *Main) countryPendingCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "pending", Short: "The countries that have knocked", Args: noArgs}
-	out := formatFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		node, err := m.node()
-		if err != nil {
-			return err
-		}
-		defer node.Close()
-		pending, err := node.Pending(cmd.Context())
-		if err != nil {
-			return err
-		}
-		if out.json() {
-			if pending == nil {
-				pending = []control.Pending{}
-			}
-			return printJSON(m.Stdout, pending)
-		}
-		if len(pending) == 0 {
-			_, err := fmt.Fprintln(m.Stdout, "Nobody has knocked.")
-			return err
-		}
-		var rows [][]string
-		for _, p := range pending {
-			rows = append(rows, []string{p.Country, p.Sponsor, strings.Join(p.Numbers[:], " "), approvals(p), p.Expires.UTC().Format(time.DateOnly), short(p.Operator, 40)})
-		}
-		return table(m.Stdout, []string{"COUNTRY", "SPONSOR", "NUMBERS", "APPROVED", "UNTIL", "OPERATOR"}, rows)
-	}
-	return cmd
+	return list(m, &cobra.Command{Use: "pending", Short: "The countries that have knocked", Args: noArgs},
+		"Nobody has knocked.", []string{"COUNTRY", "SPONSOR", "NUMBERS", "APPROVED", "UNTIL", "OPERATOR"},
+		func(p control.Pending) []string {
+			return []string{p.Country, p.Sponsor, strings.Join(p.Numbers[:], " "), approvals(p), p.Expires.UTC().Format(time.DateOnly), short(p.Operator, 40)}
+		},
+		func(ctx context.Context, node *control.Client, _ []string) ([]control.Pending, error) {
+			return node.Pending(ctx)
+		})
 }
 
 func approvals(p control.Pending) string {

@@ -49,7 +49,7 @@ func (m *Main) keyCommand() *cobra.Command {
 		}
 		return table(m.Stdout, []string{"KEY", "ID", "PUBLIC KEY"}, rows)
 	}
-	return group("key", "The node's keys", show)
+	return group("key", "The node's keys", show, m.keyRotateCommand(), m.keyRevokeCommand(), m.keySheetCommand(), m.keyRecoverCommand(), m.keyObjectCommand())
 }
 
 func readKeys(dir string) (shownKeys, error) {

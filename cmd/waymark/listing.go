@@ -5,10 +5,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,6 +22,8 @@ func (m *Main) listingCommand() *cobra.Command {
 		m.changeCommand("unpublish", "Take listings back; they stay here as drafts", "Unpublished", (*control.Client).Unpublish),
 		m.changeCommand("confirm", "Say that listings were looked at and are right today", "Confirmed", (*control.Client).Confirm),
 		m.changeCommand("delete", "Delete listings; the stub that their readers need stays", "Deleted", (*control.Client).Delete),
+		m.changeCommand("erase", "Delete listings with every copy that is kept for undoing, on every node", "Erased", (*control.Client).Erase),
+		m.hideCommand(false), m.hideCommand(true), m.overlayCommand(),
 	)
 }
 
@@ -31,45 +32,20 @@ func (m *Main) listingListCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "List this country's listings, drafts included", Args: noArgs}
 	cmd.Flags().StringVar(&f.Country, "country", "", "the published listings of another country instead")
 	cmd.Flags().StringVar(&f.State, "state", "", "only draft, published, changed or deleted")
-	out := formatFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	return list(m, cmd, "No listings.", summaryHead, summaryRow, func(ctx context.Context, node *control.Client, _ []string) (_ []control.Summary, err error) {
 		if f.Country != "" {
-			code, err := countryArg(f.Country)
-			if err != nil {
-				return err
+			if f.Country, err = countryArg(f.Country); err != nil {
+				return nil, err
 			}
-			f.Country = code
 		}
-		node, err := m.node()
-		if err != nil {
-			return err
-		}
-		defer node.Close()
-		list, err := node.Listings(cmd.Context(), f)
-		if err != nil {
-			return err
-		}
-		return m.printSummaries(list, out.json())
-	}
-	return cmd
+		return node.Listings(ctx, f)
+	})
 }
 
-func (m *Main) printSummaries(list []control.Summary, asJSON bool) error {
-	if asJSON {
-		if list == nil {
-			list = []control.Summary{}
-		}
-		return printJSON(m.Stdout, list)
-	}
-	if len(list) == 0 {
-		_, err := fmt.Fprintln(m.Stdout, "No listings.")
-		return err
-	}
-	var rows [][]string
-	for _, l := range list {
-		rows = append(rows, []string{l.ID, l.Country, l.State, l.Freshness, l.AssuredDate, short(l.Name, 60)})
-	}
-	return table(m.Stdout, []string{"ID", "COUNTRY", "STATE", "FRESHNESS", "CHECKED", "NAME"}, rows)
+var summaryHead = []string{"ID", "COUNTRY", "STATE", "FRESHNESS", "CHECKED", "NAME"}
+
+func summaryRow(l control.Summary) []string {
+	return []string{l.ID, l.Country, l.State, l.Freshness, l.AssuredDate, short(l.Name, 60)}
 }
 
 func (m *Main) listingShowCommand() *cobra.Command {
@@ -78,23 +54,9 @@ func (m *Main) listingShowCommand() *cobra.Command {
 		Short: "Show one listing with every field",
 		Args:  args(cobra.ExactArgs(1), "one listing's id"),
 	}
-	out := formatFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		node, err := m.node()
-		if err != nil {
-			return err
-		}
-		defer node.Close()
-		doc, err := node.Listing(cmd.Context(), args[0])
-		if err != nil {
-			return err
-		}
-		if out.json() {
-			return printJSON(m.Stdout, doc)
-		}
-		return printDocument(m.Stdout, doc)
-	}
-	return cmd
+	return ask(m, cmd, func(ctx context.Context, node *control.Client, args []string) (json.RawMessage, error) {
+		return node.Listing(ctx, args[0])
+	}, func(doc json.RawMessage) error { return printDocument(m.Stdout, doc) })
 }
 
 // printDocument shows a document as an indented outline: one field a line, in the
@@ -159,6 +121,9 @@ like the node's own data.`,
 	}
 	cmd.Flags().StringVar(&file, "file", "", "write to this new file instead of standard output")
 	cmd.RunE = func(cmd *cobra.Command, ids []string) error {
+		if slices.Contains(ids, "-") {
+			return usageError{`"-" is no listing's id. Without --file the export goes to standard output.`}
+		}
 		node, err := m.node()
 		if err != nil {
 			return err
@@ -167,15 +132,7 @@ like the node's own data.`,
 		if file == "" {
 			return node.Export(cmd.Context(), m.Stdout, ids)
 		}
-		f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return fmt.Errorf("the export cannot be written: %w", err)
-		}
-		err = errors.Join(node.Export(cmd.Context(), f, ids), f.Close())
-		if err != nil {
-			_ = os.Remove(file) // half an export is worse than none
-		}
-		return err
+		return newFile(file, func(w io.Writer) error { return node.Export(cmd.Context(), w, ids) })
 	}
 	return cmd
 }
@@ -247,22 +204,13 @@ func (m *Main) changeCommand(name, short, done string, do change) *cobra.Command
 		Long:  short + ".\n\nAll of the named listings or, on any fault, none of them.",
 		Args:  args(cobra.MinimumNArgs(1), "the ids of one or more listings"),
 	}
-	out := formatFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, ids []string) error {
-		node, err := m.node()
-		if err != nil {
-			return err
+	return ask(m, cmd, func(ctx context.Context, node *control.Client, ids []string) ([]control.Summary, error) {
+		all, err := do(node, ctx, ids)
+		if all == nil {
+			all = []control.Summary{}
 		}
-		defer node.Close()
-		list, err := do(node, cmd.Context(), ids)
-		if err != nil {
-			return err
-		}
-		if out.json() {
-			return m.printSummaries(list, true)
-		}
-		_, err = fmt.Fprintf(m.Stdout, "%s %s.\n", done, count(len(list), "listing", "listings"))
-		return err
-	}
-	return cmd
+		return all, err
+	}, func(all []control.Summary) error {
+		return m.say("%s %s.", done, count(len(all), "listing", "listings"))
+	})
 }

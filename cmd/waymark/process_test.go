@@ -189,7 +189,7 @@ func (c *country) search(form url.Values) (a apiAnswer, err error) {
 // finds reports whether the node finds exactly one listing of a name now.
 func (c *country) finds(name string) bool {
 	a, err := c.search(url.Values{"q": {`"` + name + `"`}})
-	return err == nil && a.Total == 1 && a.Results[0].Name == name
+	return err == nil && a.Total == 1 && len(a.Results) == 1 && a.Results[0].Name == name
 }
 
 // within waits for a condition of another process.

@@ -28,8 +28,9 @@ Exit codes: 0 done, 1 error, 2 wrong use, 3 working only in part, 4 refused by p
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		m.demoCommand(), m.initCommand(), m.foundCommand(), m.serveCommand(),
-		m.inviteCommand(), m.joinCommand(), m.countryCommand(),
+		m.inviteCommand(), m.joinCommand(), m.countryCommand(), m.approvalCommand(),
 		m.listingCommand(), m.searchCommand(), m.statusCommand(),
+		m.feedCommand(), m.evidenceCommand(), m.bundleCommand(),
 		m.configCommand(), m.keyCommand(), m.versionCommand(),
 	)
 	return root

@@ -21,12 +21,19 @@ served in both cases.`,
 		Args: noArgs,
 	}
 	out := formatFlag(cmd)
+	noted := false
+	cmd.Flags().BoolVar(&noted, "noted", false, "you have taken note of drafts that were lost: the alarm ends")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		node, err := m.node()
 		if err != nil {
 			return err
 		}
 		defer node.Close()
+		if noted {
+			if err := node.NoteLoss(cmd.Context()); err != nil {
+				return err
+			}
+		}
 		s, err := node.Status(cmd.Context())
 		if err != nil {
 			return err
@@ -78,7 +85,11 @@ func (m *Main) printStatus(s control.Status) error {
 	}
 	if len(s.Members) > 0 {
 		fmt.Fprintln(m.Stdout)
-		if err := table(m.Stdout, memberHead, memberRows(s.Members)); err != nil {
+		var rows [][]string
+		for _, member := range s.Members {
+			rows = append(rows, memberRow(member))
+		}
+		if err := table(m.Stdout, memberHead, rows); err != nil {
 			return err
 		}
 	}
@@ -99,22 +110,31 @@ func registryLine(r control.Registry) string {
 	if !r.Quorum {
 		state = "no changes possible now"
 	}
-	return fmt.Sprintf("entry %d, %s, %s", r.Seq, count(len(r.Voters), "voter", "voters"), state)
+	line := fmt.Sprintf("entry %d, %s, %s", r.Seq, count(len(r.Voters), "voter", "voters"), state)
+	if r.ConfirmedAt != nil {
+		line += ", confirmed " + r.ConfirmedAt.UTC().Format(time.RFC3339)
+	}
+	return line
 }
 
 var memberHead = []string{"COUNTRY", "STATE", "LISTINGS", "HEAD", "AS OF", "OPERATOR"}
 
-func memberRows(members []control.Member) [][]string {
-	var rows [][]string
-	for _, m := range members {
-		head, asOf := "none", "never"
-		if m.Head != nil {
-			head = strconv.FormatUint(m.Head.Epoch, 10) + "." + strconv.FormatUint(m.Head.N, 10)
-		}
-		if m.AsOf != nil {
-			asOf = m.AsOf.UTC().Format(time.RFC3339)
-		}
-		rows = append(rows, []string{m.Country, m.State, strconv.Itoa(m.Listings), head, asOf, short(m.Operator, 40)})
+func memberRow(m control.Member) []string {
+	head, asOf, state, listings := "none", "never", m.State, strconv.Itoa(m.Listings)
+	if m.Head != nil {
+		head = fmt.Sprintf("%d.%d", m.Head.Epoch, m.Head.N)
 	}
-	return rows
+	if m.Known != nil {
+		head += fmt.Sprintf(" of %d.%d", m.Known.Epoch, m.Known.N)
+	}
+	if m.Copied != nil && m.Copied.Of > 0 {
+		state += fmt.Sprintf(" %d%%", min(100*m.Copied.Records/m.Copied.Of, 99))
+	}
+	if m.Hidden > 0 {
+		listings += fmt.Sprintf(" (%d hidden)", m.Hidden)
+	}
+	if m.AsOf != nil {
+		asOf = m.AsOf.UTC().Format(time.RFC3339)
+	}
+	return []string{m.Country, state, listings, head, asOf, short(m.Operator, 40)}
 }

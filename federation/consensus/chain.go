@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/2ps-project/waymark/federation/identity"
 	"github.com/2ps-project/waymark/federation/registry"
@@ -73,6 +74,7 @@ type ledger struct {
 
 	mu      sync.Mutex
 	hashes  []identity.Hash // after each entry; hashes[0] is the genesis'
+	at      time.Time       // when the last entry came; zero before the first
 	changed chan struct{}
 }
 
@@ -152,16 +154,71 @@ func (l *ledger) append(seq uint64, before *identity.Hash, b []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := l.chain.Append(seq, b); err != nil {
+	return l.commit(next, b)
+}
+
+// commit keeps b as the entry that makes the state next. The caller holds mu.
+func (l *ledger) commit(next *registry.State, b []byte) error {
+	if err := l.chain.Append(next.Seq(), b); err != nil {
 		return fmt.Errorf("%w: %w", ErrStorage, err)
 	}
 	l.take(next)
+	l.at = time.Now()
 	close(l.changed)
 	l.changed = make(chan struct{})
 	if l.onChange != nil {
 		l.onChange(next)
 	}
 	return nil
+}
+
+// extend takes entries that follow s, which was the state when they were
+// checked. All of them are judged before the first is taken; those before one
+// of an unknown kind are.
+func (l *ledger) extend(s *registry.State, entries [][]byte) error {
+	states := make([]*registry.State, 0, len(entries))
+	last, failed := s, error(nil)
+	for _, b := range entries {
+		next, err := l.judge(last, b)
+		if err != nil {
+			failed = fmt.Errorf("registry entry %d: %w", seqOf(last)+1, err)
+			if last == nil || !errors.Is(err, registry.ErrUnknownKind) {
+				return failed
+			}
+			break
+		}
+		states, last = append(states, next), next
+	}
+	l.mu.Lock()
+	same := l.state.Load() == s
+	for i := 0; same && i < len(states); i++ {
+		if err := l.commit(states[i], entries[i]); err != nil {
+			l.mu.Unlock()
+			return err
+		}
+	}
+	l.mu.Unlock()
+	if !same { // raft was quicker: each is compared or added
+		for i, next := range states {
+			if err := l.append(next.Seq(), nil, entries[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return failed
+}
+
+// agrees reports whether a head is of the entries here, as far as they go.
+func (l *ledger) agrees(h *registry.SignedHead) bool {
+	hash, ok := l.hashAt(h.Seq)
+	return !ok || hash == h.Hash
+}
+
+// fresh reports whether the last entry came within d.
+func (l *ledger) fresh(d time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Since(l.at) < d
 }
 
 func (l *ledger) wait() <-chan struct{} {

@@ -14,8 +14,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +40,9 @@ var (
 	ErrOutcomeUnknown = errors.New("whether the registry took the change is not known yet")
 	// ErrSplit: two registries of this federation exist. Following stops.
 	ErrSplit = errors.New("the registry here and the one there have parted")
+	// ErrUnconfirmed: entries that no head of the registry covers; they are not
+	// taken.
+	ErrUnconfirmed = errors.New("the voters have not signed for the newest changes of the registry")
 	// ErrStorage: the registry could not be written here.
 	ErrStorage = errors.New("the registry cannot be written")
 )
@@ -71,6 +74,18 @@ type Options struct {
 	// Alive tells which nodes can be reached, if that is known; they are asked
 	// first. It may be nil.
 	Alive func() []identity.NodeID
+	// Heads keeps the heads of the registry over restarts. It may be nil: they
+	// then come again from others.
+	Heads Drawer
+	// Feeds are the newest heads of all feeds that this node holds, for the
+	// head of the registry. It may be nil.
+	Feeds func() []registry.Anchor
+	// Contradicts reports whether this node holds another head with the number
+	// of this one. It may be nil.
+	Contradicts func(registry.Anchor) bool
+	// OnHead is called with each head of the registry that is taken, its own
+	// included. It must not block and not call back. It may be nil.
+	OnHead func(*registry.SignedHead)
 	// OnChange is called after each applied entry, in order. It must not block
 	// and not call back. It may be nil.
 	OnChange func(*registry.State)
@@ -91,21 +106,29 @@ type Keeper struct {
 	Options
 	id     identity.NodeID
 	ledger *ledger
+	heads  *headStore
 	poke   chan struct{}
-	gap    atomic.Bool // raft waits for entries that only a peer has
+	wake   chan struct{} // a head may have to be made
+	gap    atomic.Bool   // raft waits for entries that only a peer has
 	fatal  chan error
 	conns  chan net.Conn // incoming raft connections
 
 	compress   *zstd.Encoder // both without goroutines of their own
 	decompress *zstd.Decoder
 
-	proposing sync.Mutex // one proposal of the leader at a time
+	proposing sync.Mutex    // one proposal of the leader at a time
+	taking    sync.Mutex    // one source of entries and heads at a time
+	signing   chan struct{} // a place for each signature that is being thought about
+	spreading sync.WaitGroup
 
 	mu      sync.Mutex
 	voter   *voter // nil while raft does not run here
 	leading bool   // leader, and everything of earlier leaders is applied
 	problem error  // why following has stopped
 	view    view   // what others said last about leader and voters
+	heard   uint64 // the last entry that anybody claimed to have, when last asked
+
+	contrary map[identity.NodeID]bool // who shows another registry
 }
 
 // view is what a node that is no voter knows about the voters.
@@ -114,18 +137,6 @@ type view struct {
 	voters []identity.NodeID
 	quorum bool
 	asOf   time.Time
-}
-
-// Status is who keeps the registry, as far as this node knows.
-type Status struct {
-	Leader identity.NodeID   // zero: none is known
-	Voters []identity.NodeID // sorted
-	Quorum bool              // a leader is there, backed by a majority of the voters
-	Voting bool              // this node is one of them
-	AsOf   time.Time         // when this was known
-	// Problem is why the registry is no longer followed here, or nil; it wraps
-	// ErrSplit, ErrStorage or registry.ErrUnknownKind.
-	Problem error
 }
 
 // New makes a keeper from the chain as it is. It verifies every entry again.
@@ -146,6 +157,10 @@ func New(o Options) (*Keeper, error) {
 	if err != nil {
 		return nil, err
 	}
+	heads := newHeadStore(o)
+	if err := heads.open(l); err != nil {
+		return nil, err
+	}
 	compress, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return nil, fmt.Errorf("keep the registry: %w", err)
@@ -158,12 +173,16 @@ func New(o Options) (*Keeper, error) {
 		Options: o,
 		id:      o.Self.Public().NodeID(),
 		ledger:  l,
+		heads:   heads,
 		poke:    make(chan struct{}, 1),
+		wake:    make(chan struct{}, 1),
 		fatal:   make(chan error, 1),
 		conns:   make(chan net.Conn),
 
 		compress:   compress,
 		decompress: decompress,
+		signing:    make(chan struct{}, maxSigning),
+		contrary:   map[identity.NodeID]bool{},
 	}, nil
 }
 
@@ -190,6 +209,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	g.Go(func() error { k.accept(ctx, listener); return nil })
 	g.Go(func() error { k.follow(ctx); return nil })
 	g.Go(func() error { return k.vote(ctx) })
+	g.Go(func() error { k.confirm(ctx); return nil })
 	g.Go(func() error {
 		select {
 		case err := <-k.fatal:
@@ -242,11 +262,12 @@ func (k *Keeper) mayVote(conn net.Conn) bool {
 // vote runs raft while the registry shows this node as ready to vote, and
 // starts it afresh when its log turns out to be damaged.
 func (k *Keeper) vote(ctx context.Context) error {
-	damaged := false
+	damaged, left := false, false
 	for {
 		changed := k.Changed()
 		if s := k.State(); s != nil {
-			if n, _, ok := s.Node(k.id); ok && n.VoterOptIn {
+			// Who took its offer back still votes until the others have taken it out.
+			if n, _, ok := s.Node(k.id); ok && (n.VoterOptIn || !left && k.hasLog()) {
 				err := k.runVoter(ctx, damaged)
 				switch {
 				case ctx.Err() != nil:
@@ -258,6 +279,7 @@ func (k *Keeper) vote(ctx context.Context) error {
 				case err != nil && k.stopped() == nil:
 					return fmt.Errorf("take part in the registry's quorum: %w", err)
 				}
+				left = true
 			}
 		}
 		select {
@@ -307,28 +329,16 @@ func (k *Keeper) stopped() error {
 	return k.problem
 }
 
-// Status is who keeps the registry, as far as this node knows without asking;
-// see [Keeper.Refresh].
-func (k *Keeper) Status() Status {
-	k.mu.Lock()
-	v, s := k.voter, Status{Problem: k.problem}
-	known := k.view
-	k.mu.Unlock()
-	if v != nil {
-		if voters, in := v.voters(); in {
-			s.Leader, s.Voters, s.Voting, s.AsOf = v.leader(), voters, v.isVoter(), k.Now()
-			s.Quorum = !s.Leader.IsZero()
-			return s
-		}
-	}
-	s.Leader, s.Voters, s.Quorum, s.AsOf = known.leader, slices.Clone(known.voters), known.quorum, known.asOf
-	return s
-}
-
 func (k *Keeper) current() *voter {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.voter
+}
+
+// hasLog reports whether raft has run here before.
+func (k *Keeper) hasLog() bool {
+	_, err := os.Stat(filepath.Join(k.raftDir(), logFile))
+	return err == nil
 }
 
 func (k *Keeper) raftDir() string { return filepath.Join(k.Dir, "raft") }

@@ -1,9 +1,11 @@
 package consensus
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -20,9 +22,10 @@ const askTime = 10 * time.Second
 // follow takes entries from others until ctx ends: at the start, at each hint,
 // and now and then. A voter gets its entries through raft and only compares.
 func (k *Keeper) follow(ctx context.Context) {
-	failed := 0
+	failed, told := 0, false
 	for {
-		err := k.pull(ctx)
+		err := k.pull(ctx, told)
+		told = false
 		if err != nil && ctx.Err() == nil {
 			k.Logger.Debug("the registry was not compared with others", "error", err)
 		}
@@ -37,13 +40,15 @@ func (k *Keeper) follow(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-k.poke:
+			told = true
 		case <-time.After(wait):
 		}
 	}
 }
 
-// pull asks up to three nodes and takes what they have.
-func (k *Keeper) pull(ctx context.Context) error {
+// pull asks up to three nodes and takes what they have: any three now and then,
+// the voters first when something was told, since they have it first.
+func (k *Keeper) pull(ctx context.Context, told bool) error {
 	if err := k.stopped(); err != nil {
 		return nil // a person has to look first
 	}
@@ -51,57 +56,92 @@ func (k *Keeper) pull(ctx context.Context) error {
 	if len(peers) == 0 {
 		return nil
 	}
-	ordering := false // raft brings the entries
-	if v := k.current(); v != nil && !k.gap.Load() {
+	if h, ok := k.Head(); ok && told {
+		first(peers, h.VoterIDs())
+	}
+	// Raft brings the entries while it has a leader. Without one a node may have
+	// been taken out while it was away; what a head confirms is safe to take.
+	ordering := false
+	if v := k.current(); v != nil && !k.gap.Load() && !v.leader().IsZero() {
 		_, ordering = v.voters()
 	}
-	answered, errs := 0, []error(nil)
+	answered, errs, heard := 0, []error(nil), uint64(0)
 	for _, id := range peers {
 		if answered == 3 || ctx.Err() != nil {
 			break
 		}
-		err := k.compare(ctx, id)
-		if err == nil && !ordering {
-			err = k.pullFrom(ctx, id, peers)
-		}
+		last, err := k.meet(ctx, id, ordering)
+		heard = max(heard, last)
 		switch {
 		case err == nil:
 			answered++
-		case errors.Is(err, ErrSplit), errors.Is(err, ErrStorage), errors.Is(err, registry.ErrUnknownKind):
+		case stops(err):
 			k.stop(err)
 			return err
 		default:
 			errs = append(errs, fmt.Errorf("node %s: %w", id, err))
 		}
 	}
+	k.mu.Lock()
+	k.heard = heard
+	maps.DeleteFunc(k.contrary, func(id identity.NodeID, _ bool) bool { return !slices.Contains(peers, id) })
+	k.mu.Unlock()
 	if answered == 0 {
 		return errors.Join(errs...)
 	}
 	return nil
 }
 
-// compare asks a node for the hash of our last entry and notes what it says
-// about the voters.
-func (k *Keeper) compare(ctx context.Context, id identity.NodeID) error {
-	ctx, cancel := context.WithTimeout(ctx, askTime)
-	defer cancel()
-	at := uint64(0)
-	s := k.State()
-	if s != nil {
-		at = s.Seq()
-	}
-	a, err := k.ask(ctx, id, at)
+// meet compares the registry with a node's, notes what it says about the
+// voters, and takes what it has and this one has not: heads alone where raft
+// brings the entries. It returns the last entry that the node claims to have.
+func (k *Keeper) meet(ctx context.Context, id identity.NodeID, ordering bool) (uint64, error) {
+	at := seqOf(k.State())
+	asking, cancel := context.WithTimeout(ctx, askTime)
+	a, err := k.ask(asking, id, at)
+	cancel()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	k.note(a)
-	if s == nil || a.At == 0 {
-		return nil
+	k.differs(id, a)
+	news := len(a.Head) > 0 && !k.holds(a.Head)
+	from := peerSource{k, id}
+	switch {
+	case ordering && news:
+		err = k.offered(ctx, from, a.Head)
+		if errors.Is(err, ErrUnconfirmed) {
+			err = nil // raft brings the entries, and the leader the head
+		}
+	case !ordering && (news || a.Seq > at):
+		err = k.pullFrom(ctx, from)
 	}
-	if h, ok := k.ledger.hashAt(a.At); ok && h != a.Hash {
-		return fmt.Errorf("%w: entry %d differs from that of node %s", ErrSplit, a.At, id)
+	return a.Seq, err
+}
+
+// differs notes whether a node shows another registry than this one up to the
+// entry that was asked for. That alone proves nothing: who is right, the next
+// head of the registry tells.
+func (k *Keeper) differs(id identity.NodeID, a answer) {
+	h, ok := k.ledger.hashAt(a.At)
+	other := ok && h != a.Hash
+	k.mu.Lock()
+	was := k.contrary[id]
+	if other {
+		k.contrary[id] = true
+	} else {
+		delete(k.contrary, id)
 	}
-	return nil
+	k.mu.Unlock()
+	if other && !was {
+		k.Logger.Warn("a node shows another registry", "node", id, "entry", a.At)
+	}
+}
+
+// holds reports whether a head is the one that is held.
+func (k *Keeper) holds(head []byte) bool {
+	h := k.heads.chain().Newest()
+	return h != nil && bytes.Equal(h.Envelope, head)
 }
 
 // note keeps what a node says about the voters, unless it knows of none.
@@ -130,7 +170,7 @@ func (k *Keeper) forget(leader identity.NodeID) {
 // that is of now. It returns when the first leader is named, or ctx ends.
 func (k *Keeper) Refresh(ctx context.Context) {
 	if v := k.current(); v != nil {
-		if _, in := v.voters(); in {
+		if _, in := v.voters(); in && !k.takenOut(v) {
 			return // raft knows
 		}
 	}
@@ -139,9 +179,7 @@ func (k *Keeper) Refresh(ctx context.Context) {
 	k.mu.Lock()
 	voters := slices.Clone(k.view.voters)
 	k.mu.Unlock()
-	slices.SortStableFunc(peers, func(a, b identity.NodeID) int {
-		return order(slices.Contains(voters, b)) - order(slices.Contains(voters, a))
-	})
+	first(peers, voters)
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	var asking sync.WaitGroup
@@ -183,78 +221,59 @@ func order(b bool) int {
 	return 0
 }
 
-// pullFrom takes all entries that a node has and this one has not.
-func (k *Keeper) pullFrom(ctx context.Context, id identity.NodeID, peers []identity.NodeID) error {
+// pullFrom takes the entries that a node has, this one has not, and a head of
+// the registry confirms.
+func (k *Keeper) pullFrom(ctx context.Context, from peerSource) error {
 	for ctx.Err() == nil {
-		var have uint64
-		s := k.State()
-		if s != nil {
-			have = s.Seq()
-		}
-		p, err := k.page(ctx, id, have+1)
+		have := seqOf(k.State())
+		p, err := from.page(ctx, have+1)
 		if err != nil {
 			return err
 		}
-		if len(p.Entries) == 0 {
-			return nil
-		}
-		if err := k.confirm(ctx, s, p.Entries, id, peers); err != nil {
+		if err := k.take(ctx, from, p.Entries, p.Head); err != nil {
 			return err
 		}
-		for i, b := range p.Entries {
-			if err := k.ledger.append(have+1+uint64(i), nil, b); err != nil {
-				return fmt.Errorf("registry entry %d: %w", have+1+uint64(i), err)
-			}
+		switch now := seqOf(k.State()); {
+		case now >= p.Last:
+			return nil
+		case now == have:
+			return ErrUnconfirmed
 		}
 	}
 	return ctx.Err()
 }
 
-func (k *Keeper) page(ctx context.Context, id identity.NodeID, from uint64) (page, error) {
+// peerSource is another node.
+type peerSource struct {
+	k  *Keeper
+	id identity.NodeID
+}
+
+func (s peerSource) page(ctx context.Context, from uint64) (page, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	var p page
-	err := k.call(ctx, http.MethodGet, id, fmt.Sprintf("?from=%d&max=%d", from, pageEntries), nil, maxPage, &p)
+	err := s.k.call(ctx, http.MethodGet, s.id, fmt.Sprintf("?from=%d&max=%d", from, pageEntries), nil, maxPage, &p)
 	if err == nil && len(p.Entries) > pageEntries {
 		err = fmt.Errorf("%w: %d entries at once", registry.ErrMalformed, len(p.Entries))
 	}
 	return p, err
 }
 
-// confirm asks another node whether it has the same registry after these
-// entries, before any of them is taken: every signature may be right and an
-// entry be left out or moved all the same. Who is not that far cannot tell; if
-// nobody can, the signatures must do.
-func (k *Keeper) confirm(ctx context.Context, s *registry.State, entries [][]byte, from identity.NodeID, peers []identity.NodeID) error {
-	for _, b := range entries {
-		next, err := k.ledger.judge(s, b)
-		if err != nil {
-			if s != nil && errors.Is(err, registry.ErrUnknownKind) {
-				break // what comes before it can still be taken
-			}
-			return fmt.Errorf("registry entry after %d: %w", seqOf(s), err)
-		}
-		s = next
+func (s peerSource) entries(ctx context.Context, from uint64) ([][]byte, error) {
+	p, err := s.page(ctx, from)
+	return p.Entries, err
+}
+
+func (s peerSource) rotations(ctx context.Context, from uint64) ([][]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	var p headPage
+	err := s.k.call(ctx, http.MethodGet, s.id, fmt.Sprintf("/heads?from=%d", from), nil, maxHeadPage, &p)
+	if err == nil && len(p.Heads) > pageHeads {
+		err = fmt.Errorf("%w: %d heads at once", registry.ErrMalformed, len(p.Heads))
 	}
-	if s == nil {
-		return nil
-	}
-	for _, id := range peers {
-		if id == from {
-			continue
-		}
-		ctx, cancel := context.WithTimeout(ctx, probeTime)
-		a, err := k.ask(ctx, id, s.Seq())
-		cancel()
-		if err != nil || a.At != s.Seq() {
-			continue
-		}
-		if a.Hash != s.Hash() {
-			return fmt.Errorf("%w: nodes %s and %s differ at entry %d", ErrSplit, from, id, a.At)
-		}
-		return nil
-	}
-	return nil
+	return p.Heads, err
 }
 
 func seqOf(s *registry.State) uint64 {
@@ -262,6 +281,13 @@ func seqOf(s *registry.State) uint64 {
 		return 0
 	}
 	return s.Seq()
+}
+
+// first brings those that are preferred to the front, in the order they have.
+func first(ids, preferred []identity.NodeID) {
+	slices.SortStableFunc(ids, func(a, b identity.NodeID) int {
+		return order(slices.Contains(preferred, b)) - order(slices.Contains(preferred, a))
+	})
 }
 
 // peers are the nodes that can be asked, in random order, those that are known
@@ -282,10 +308,7 @@ func (k *Keeper) peers() []identity.NodeID {
 	}
 	rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
 	if k.Alive != nil {
-		alive := k.Alive()
-		slices.SortStableFunc(ids, func(a, b identity.NodeID) int {
-			return order(slices.Contains(alive, b)) - order(slices.Contains(alive, a))
-		})
+		first(ids, k.Alive())
 	}
 	return ids
 }

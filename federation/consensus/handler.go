@@ -10,6 +10,7 @@ import (
 	"net/http/httptrace"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/2ps-project/waymark/federation/identity"
 	"github.com/2ps-project/waymark/federation/registry"
@@ -19,7 +20,9 @@ import (
 const (
 	pageEntries = 512
 	pageBytes   = 1 << 20 // of entries; the last one may pass it
-	maxPage     = pageBytes + registry.MaxEntry + 16<<10
+	maxPage     = pageBytes + registry.MaxEntry + registry.MaxHead + 16<<10
+	pageHeads   = 16
+	maxHeadPage = pageHeads*registry.MaxHead + 1<<10
 	maxAnswer   = 64 << 10
 )
 
@@ -27,6 +30,12 @@ const (
 type page struct {
 	Entries [][]byte `cbor:"1,keyasint"`
 	Last    uint64   `cbor:"2,keyasint"` // the last entry that the sender has
+	Head    []byte   `cbor:"3,keyasint"` // the newest head of the registry; empty: none
+}
+
+// headPage is the answer to GET /r1/registry/heads.
+type headPage struct {
+	Heads [][]byte `cbor:"1,keyasint"` // by which the voters changed
 }
 
 // answer is the answer to GET /r1/registry/status.
@@ -41,6 +50,7 @@ type answer struct {
 	Voting  bool              `cbor:"8,keyasint"`
 	Server  string            `cbor:"9,keyasint"`  // raft: the sender's name; empty when raft does not run there
 	Version uint64            `cbor:"10,keyasint"` // of the registry's rules
+	Head    []byte            `cbor:"11,keyasint"` // the newest head of the registry; empty: none
 }
 
 // verdict is the answer to POST /r1/registry/propose.
@@ -56,12 +66,18 @@ const media = "application/cbor"
 //
 //	GET  /r1/registry?from=&max=    entries from a number on, zstd if accepted
 //	GET  /r1/registry/status?at=    how far this node is, and who leads
+//	GET  /r1/registry/heads?from=   the heads by which the voters changed, from a rotation on
 //	POST /r1/registry/propose       a signed command, for the leader
+//	POST /r1/registry/sign          the body of a head, for a voter to sign
+//	POST /r1/registry/head          a signed head
 func (k *Keeper) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /r1/registry", k.servePage)
 	mux.HandleFunc("GET /r1/registry/status", k.serveStatus)
+	mux.HandleFunc("GET /r1/registry/heads", k.serveHeads)
 	mux.HandleFunc("POST /r1/registry/propose", k.servePropose)
+	mux.HandleFunc("POST /r1/registry/sign", k.serveSign)
+	mux.HandleFunc("POST /r1/registry/head", k.serveHead)
 	return mux
 }
 
@@ -84,7 +100,11 @@ func (k *Keeper) servePage(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	k.awaitHead(r.Context(), from)
 	var p page
+	if h, ok := k.Head(); ok {
+		p.Head = h.Envelope
+	}
 	if p.Last, err = k.Chain.Last(); err == nil {
 		p.Entries, err = k.Chain.Entries(max(from, 1), int(min(most, pageEntries)))
 	}
@@ -127,10 +147,49 @@ func (k *Keeper) serveStatus(w http.ResponseWriter, r *http.Request) {
 			a.At, a.Hash = at, h
 		}
 	}
+	if h, ok := k.Head(); ok {
+		a.Head = h.Envelope
+	}
 	if v := k.current(); v != nil {
 		a.Server, a.Last = string(v.id), v.raft.LastIndex()
 	}
 	reply(w, a)
+}
+
+// awaitHead waits a moment for the head that covers an entry from the given one
+// on, when it can be under way: the voters sign within a round trip. Who asks
+// need not ask again then.
+func (k *Keeper) awaitHead(ctx context.Context, from uint64) {
+	timeout := time.After(holdTime)
+	for {
+		taken := k.heads.wait()
+		s, h := k.State(), k.heads.chain().Newest()
+		if s == nil || from > s.Seq() || h != nil && h.Seq >= from || !k.ledger.fresh(holdTime) {
+			return
+		}
+		select {
+		case <-taken:
+		case <-timeout:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (k *Keeper) serveHeads(w http.ResponseWriter, r *http.Request) {
+	from, err := number(r, "from", 1)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	var p headPage
+	for _, h := range k.heads.chain().Rotations() {
+		if h.Rotation >= from && len(p.Heads) < pageHeads {
+			p.Heads = append(p.Heads, h.Envelope)
+		}
+	}
+	reply(w, p)
 }
 
 func (k *Keeper) servePropose(w http.ResponseWriter, r *http.Request) {

@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ const (
 	probeTime = 3 * time.Second
 	lookEvery = 30 * time.Second // how often the leader looks for voters that lost their log
 	evenFor   = time.Minute      // how long an even number of voters waits for one more
+	absentFor = 10 * time.Minute // after how long a voter that does not answer makes way for another
 )
 
 // candidate is a node that could vote, as the leader sees it now.
@@ -33,6 +35,9 @@ type candidate struct {
 func (v *voter) lead(ctx context.Context) {
 	s := v.k.State()
 	servers := v.servers()
+	if v.removeGone(s, servers) {
+		return
+	}
 	voting := map[string]bool{} // countries
 	votes := 0
 	for _, server := range servers {
@@ -40,6 +45,10 @@ func (v *voter) lead(ctx context.Context) {
 			votes++
 			voting[country(s, server.Address)] = true
 		}
+	}
+	if !mayVote(s, address(v.k.id)) {
+		v.handOver() // to one that takes this node out; who is alone stays
+		return
 	}
 	need := 0
 	switch {
@@ -59,7 +68,7 @@ func (v *voter) lead(ctx context.Context) {
 	}
 	v.looked = time.Now()
 	found := v.probe(ctx, s)
-	if v.replaceLost(servers, found) || need == 0 {
+	if v.replaceLost(servers, found) || v.replaceAbsent(s, servers, found) || need == 0 {
 		return
 	}
 	// One candidate of each country that has no vote yet.
@@ -163,6 +172,33 @@ func (v *voter) stepBack(servers []raft.Server) {
 	}
 }
 
+// removeGone takes a node out that the registry no longer lets vote: its
+// country has left or is suspended, or has another node now. It reports whether
+// it tried to.
+func (v *voter) removeGone(s *registry.State, servers []raft.Server) bool {
+	for _, server := range servers {
+		if server.ID == v.id || mayVote(s, server.Address) {
+			continue
+		}
+		v.k.Logger.Warn("a node that may no longer vote is taken out", "node", server.Address)
+		if err := v.raft.RemoveServer(server.ID, 0, changeTimeout).Error(); err != nil {
+			v.k.Logger.Warn("a node that may no longer vote stays in", "node", server.Address, "error", err)
+		}
+		return true
+	}
+	return false
+}
+
+// mayVote reports whether the registry lets the node at a raft address vote.
+func mayVote(s *registry.State, addr raft.ServerAddress) bool {
+	id, err := identity.ParseNodeID(string(addr))
+	if err != nil {
+		return false
+	}
+	n, _, ok := s.Node(id)
+	return ok && n.VoterOptIn
+}
+
 // replaceLost takes the old name of a node out that has lost its log and runs
 // under a new one. It reports whether it changed anything.
 func (v *voter) replaceLost(servers []raft.Server, found []candidate) bool {
@@ -178,6 +214,41 @@ func (v *voter) replaceLost(servers []raft.Server, found []candidate) bool {
 		}
 	}
 	return false
+}
+
+// replaceAbsent takes a voter out that has not answered for long, if a node of
+// another country is ready to be one instead. It reports whether it tried to.
+func (v *voter) replaceAbsent(s *registry.State, servers []raft.Server, found []candidate) bool {
+	answers := map[raft.ServerAddress]bool{address(v.k.id): true}
+	for _, c := range found {
+		answers[address(c.node)] = c.server != ""
+	}
+	var gone *raft.Server
+	voting := map[string]bool{}
+	for i, server := range servers {
+		switch {
+		case server.Suffrage != raft.Voter:
+		case answers[server.Address]:
+			delete(v.absent, server.ID)
+			voting[country(s, server.Address)] = true
+		case v.absent[server.ID].IsZero():
+			v.absent[server.ID] = time.Now()
+			voting[country(s, server.Address)] = true
+		case gone == nil && time.Since(v.absent[server.ID]) > absentFor:
+			gone = &servers[i]
+		default:
+			voting[country(s, server.Address)] = true
+		}
+	}
+	if gone == nil || !slices.ContainsFunc(found, func(c candidate) bool { return c.server != "" && !voting[c.country] }) {
+		return false
+	}
+	v.k.Logger.Warn("a voter has been away for long; another country takes its place", "node", gone.Address)
+	delete(v.absent, gone.ID)
+	if err := v.raft.RemoveServer(gone.ID, 0, changeTimeout).Error(); err != nil {
+		v.k.Logger.Warn("a voter that is away stays in", "node", gone.Address, "error", err)
+	}
+	return true
 }
 
 // probe asks every node that is ready to vote how it is, in the order of the

@@ -97,6 +97,9 @@ func (k *Keeper) proposeHere(command []byte) (uint64, error) {
 	}
 	e := registry.Entry{Time: max(k.Now().Unix(), s.Time()), Command: command}
 	if _, err := s.Apply(e); err != nil {
+		if !final(err) { // a judgement all the same, and not to be tried again
+			err = fmt.Errorf("%w: %w", registry.ErrConflict, err)
+		}
 		return 0, err
 	}
 	data, err := identity.Marshal(ordered{Seq: s.Seq() + 1, Before: s.Hash(), Entry: e.Encode()})
@@ -158,6 +161,7 @@ var refusals = map[string]error{
 	"no_proposal":          registry.ErrNoProposal,
 	"vote_over":            registry.ErrVoteOver,
 	"chain":                registry.ErrChain,
+	"superseded":           registry.ErrSuperseded,
 }
 
 // final reports whether an error is a judgement and not an accident.

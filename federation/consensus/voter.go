@@ -42,6 +42,7 @@ type voter struct {
 	stable    map[raft.ServerID]time.Time // since when a candidate has kept up
 	evenSince time.Time                   // since when the number of voters is even; zero while odd
 	looked    time.Time                   // when the candidates were last asked
+	absent    map[raft.ServerID]time.Time // since when a voter does not answer
 }
 
 // runVoter takes part in raft until ctx ends or raft has to stop here.
@@ -55,7 +56,7 @@ func (k *Keeper) runVoter(ctx context.Context, aside bool) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	v := &voter{k: k, notify: make(chan bool, 8), stable: map[raft.ServerID]time.Time{}, damaged: make(chan error, 1)}
+	v := &voter{k: k, notify: make(chan bool, 8), stable: map[raft.ServerID]time.Time{}, absent: map[raft.ServerID]time.Time{}, damaged: make(chan error, 1)}
 	layer := &streams{k: k, done: make(chan struct{})}
 	transport := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: layer, MaxPool: 3, Timeout: rpcTimeout, Logger: k.raftLogger(),
@@ -173,7 +174,8 @@ func (v *voter) hurry(c *raft.Config) {
 	}
 }
 
-// serve follows leadership until ctx ends (nil) or raft must stop here.
+// serve follows leadership until ctx ends or the registry no longer lets this
+// node vote (nil), or raft must stop here.
 func (v *voter) serve(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -187,8 +189,12 @@ func (v *voter) serve(ctx context.Context) error {
 			if !lead {
 				v.k.setLeading(false)
 				clear(v.stable)
+				clear(v.absent)
 			}
 		case <-tick.C:
+		}
+		if v.gone() {
+			return nil
 		}
 		if v.raft.State() != raft.Leader {
 			continue
@@ -199,9 +205,28 @@ func (v *voter) serve(ctx context.Context) error {
 				continue
 			}
 			v.k.setLeading(true)
+			v.k.lookAtHead()
 		}
 		v.lead(ctx)
+		v.k.lookAtHead()
 	}
+}
+
+// gone reports whether this node has no part among the voters any more: the
+// registry no longer lets it vote, the others have taken it out of raft, and the
+// head of the registry that says so is signed. Of two voters both are needed for
+// each of these.
+func (v *voter) gone() bool {
+	if mayVote(v.k.State(), address(v.k.id)) || slices.Contains(v.k.heads.chain().Voters(), v.k.Self.Public()) {
+		return false
+	}
+	return !slices.ContainsFunc(v.servers(), func(s raft.Server) bool { return s.ID == v.id })
+}
+
+// serves reports whether a node is one of raft's servers, as this one knows
+// them. It may be called for a nil voter.
+func (v *voter) serves(id identity.NodeID) bool {
+	return v != nil && slices.ContainsFunc(v.servers(), func(s raft.Server) bool { return s.Address == address(id) })
 }
 
 func (k *Keeper) setLeading(yes bool) {
@@ -237,7 +262,7 @@ func (v *voter) voters() (ids []identity.NodeID, in bool) {
 		}
 		in = in || s.ID == v.id
 	}
-	slices.SortFunc(ids, func(a, b identity.NodeID) int { return slices.Compare(a[:], b[:]) })
+	sortNodes(ids)
 	return ids, in
 }
 

@@ -3,26 +3,17 @@ package enroll
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
-	"unicode"
 
+	"github.com/2ps-project/waymark/federation/identity"
 	"github.com/2ps-project/waymark/federation/registry"
 )
 
-// The code is what fits on a sheet and through a telephone: base32 in the
-// alphabet of Crockford, without letters that look alike, in groups of four
-// characters and a check character of their own. The check sees every single
-// wrong character and every two exchanged in a group, and groups in the wrong
-// order.
-const (
-	alphabet  = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-	groupData = 4
-	groupSize = groupData + 1
-	maxCode   = 512 // bytes
-	sumSize   = 2
-)
+// sumSize is how many bytes of a checksum over all groups end a code.
+const sumSize = 2
 
 const (
 	flagDemo = 0x80 // in the first byte, beside the version
@@ -61,13 +52,16 @@ func (i *Invitation) Code() (string, error) {
 		return "", fmt.Errorf("write the code: the address %s is too long for it; use the file", e.Host)
 	}
 	sum := sha256.Sum256(b)
-	return encodeGroups(append(b, sum[:sumSize]...)), nil
+	return identity.EncodeGroups(append(b, sum[:sumSize]...)), nil
 }
 
 func parseCode(text string) (*Invitation, error) {
-	b, err := decodeGroups(text)
-	if err != nil {
-		return nil, err
+	b, err := identity.DecodeGroups(text)
+	switch {
+	case errors.Is(err, identity.ErrNoGroups):
+		return nil, Refuse(NoInvitation, "it is neither a file nor a code in groups")
+	case err != nil:
+		return nil, Refuse(Typo, strings.TrimPrefix(err.Error(), identity.ErrTypo.Error()+": "))
 	}
 	damaged := Refuse(Typo, "every group fits, and all of them together do not; two groups may be exchanged, or the end be missing")
 	const fixed = 1 + 2 + 16 + 16 + secretSize + 8 + 4 + 2 + 1
@@ -137,131 +131,4 @@ func parseHost(b []byte) (string, bool) {
 		return string(b[1:]), true
 	}
 	return "", false
-}
-
-func encodeGroups(b []byte) string {
-	var out strings.Builder
-	var group [groupData]byte
-	filled, acc, bits, index := 0, uint(0), 0, 0
-	put := func(v byte) {
-		group[filled] = v
-		if filled++; filled < groupData {
-			return
-		}
-		if index > 0 {
-			out.WriteByte('-')
-		}
-		for _, v := range group {
-			out.WriteByte(alphabet[v])
-		}
-		out.WriteByte(alphabet[check(group, index)])
-		filled = 0
-		index++
-	}
-	for _, c := range b {
-		acc, bits = acc<<8|uint(c), bits+8
-		for bits >= 5 {
-			bits -= 5
-			put(byte(acc>>bits) & 31)
-		}
-	}
-	if bits > 0 {
-		put(byte(acc<<(5-bits)) & 31)
-	}
-	for filled > 0 {
-		put(0)
-	}
-	return out.String()
-}
-
-// decodeGroups reads what encodeGroups writes, however it is spaced and in
-// either case. It names the first group that is wrong.
-func decodeGroups(text string) ([]byte, error) {
-	if len(text) > 4*maxCode {
-		return nil, Refuse(NoInvitation, "it is too long for a code")
-	}
-	groups := strings.FieldsFunc(text, func(r rune) bool { return r == '-' || r == '–' || unicode.IsSpace(r) })
-	if len(groups) == 1 && len(groups[0]) > groupSize { // typed without spaces
-		s := groups[0]
-		groups = groups[:0]
-		for len(s) > 0 {
-			n := min(groupSize, len(s))
-			groups, s = append(groups, s[:n]), s[n:]
-		}
-	}
-	if len(groups) < 2 {
-		return nil, Refuse(NoInvitation, "it is neither a file nor a code in groups")
-	}
-	var out []byte
-	acc, bits := uint(0), 0
-	for index, g := range groups {
-		if len(g) != groupSize {
-			return nil, Refuse(Typo, fmt.Sprintf("group %d, %q, has %d characters instead of %d", index+1, g, len(g), groupSize))
-		}
-		var v [groupSize]byte
-		for j := range v {
-			n, ok := value(g[j])
-			if !ok {
-				return nil, Refuse(Typo, fmt.Sprintf("group %d, %q, contains %q, which no code does", index+1, g, g[j]))
-			}
-			v[j] = n
-		}
-		data := [groupData]byte(v[:groupData])
-		if v[groupData] != check(data, index) {
-			return nil, Refuse(Typo, fmt.Sprintf("group %d, %q, is mistyped or in the wrong place", index+1, g))
-		}
-		for _, n := range data {
-			acc, bits = acc<<5|uint(n), bits+5
-			if bits >= 8 {
-				bits -= 8
-				out = append(out, byte(acc>>bits))
-			}
-		}
-	}
-	return out, nil
-}
-
-// value is the number that a character stands for. Letters that are taken for
-// figures count as these.
-func value(c byte) (byte, bool) {
-	switch {
-	case c >= 'a' && c <= 'z':
-		c -= 'a' - 'A'
-	}
-	switch c {
-	case 'O':
-		c = '0'
-	case 'I', 'L':
-		c = '1'
-	}
-	n := strings.IndexByte(alphabet, c)
-	return byte(n), n >= 0
-}
-
-// check is the check character of a group: its characters and its place, each
-// times another number of the field of 32 elements. Changing one character, or
-// exchanging two, always changes it.
-func check(group [groupData]byte, index int) byte {
-	sum := multiply(byte(index%31+1), 1)
-	factor := byte(2)
-	for _, v := range group {
-		sum ^= multiply(v, factor)
-		factor = multiply(factor, 2)
-	}
-	return sum
-}
-
-// multiply in GF(2^5), modulo x^5 + x^2 + 1.
-func multiply(a, b byte) byte {
-	var out byte
-	for b > 0 {
-		if b&1 != 0 {
-			out ^= a
-		}
-		if a <<= 1; a&0x20 != 0 {
-			a ^= 0x25
-		}
-		b >>= 1
-	}
-	return out & 31
 }

@@ -90,7 +90,7 @@ func newStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	s.server, err = enroll.New(enroll.Options{
-		Registry: s.book, Admin: s.pl.Keys.Admin, Seal: s.pl.Open, Node: s.pl.Node(),
+		Registry: s.book, Admin: func() *identity.Key { return s.pl.Keys.Admin }, Seal: s.pl.Open, Node: s.pl.Node(),
 		Listener: tr.Accept(enroll.Protocol), Store: s.store,
 	})
 	if err != nil {

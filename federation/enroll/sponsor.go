@@ -29,12 +29,12 @@ type Registry interface {
 	Propose(ctx context.Context, command []byte) (uint64, error)
 }
 
-// Options say who takes knocks. All but Logger and Now are needed; Admin may be
-// nil where the admin key is kept elsewhere: then nothing is admitted without
-// a person.
+// Options say who takes knocks. All but Logger and Now are needed; Admin, which
+// is asked each time since keys change, may be or give nil where the admin key
+// is kept elsewhere: then nothing is admitted without a person.
 type Options struct {
 	Registry Registry
-	Admin    *identity.Key
+	Admin    func() *identity.Key
 	Seal     *identity.SealKey
 	Node     identity.NodeID // this node
 	Listener net.Listener    // of waymark-join/1; its connections have Peer() and Key()
@@ -56,6 +56,9 @@ type Server struct {
 func New(o Options) (*Server, error) {
 	if o.Registry == nil || o.Seal == nil || o.Listener == nil || o.Store == nil || o.Node.IsZero() {
 		return nil, errors.New("take knocks: registry, seal key, node, listener and store are needed")
+	}
+	if o.Admin == nil {
+		o.Admin = func() *identity.Key { return nil }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -331,7 +334,7 @@ func (s *Server) decide(ctx context.Context, id registry.ID, key identity.Public
 		return Answer{}, Refuse(Unknown, "")
 	}
 	_, m, _ := state.Node(s.Node)
-	if !state.FounderAdmits() || m.Origin != state.Founder() || s.Admin == nil {
+	if !state.FounderAdmits() || m.Origin != state.Founder() || s.Admin() == nil {
 		return Answer{Standing: Waiting}, nil
 	}
 	if _, err := s.Admit(ctx, id, ""); err != nil {
@@ -375,11 +378,11 @@ func (s *Server) Admit(ctx context.Context, id registry.ID, numbers string) (uin
 		s.Store.drop(id)
 		return 0, Refuse(Numbers, "")
 	}
-	if s.Admin == nil {
+	if s.Admin() == nil {
 		return 0, Refuse(NotReady, "the admin key is not on this machine")
 	}
 	command, err := s.Store.command(p, func() ([]byte, error) {
-		_, c, err := registry.NewCommand(s.Registry.State(), registry.KindAdmit, registry.Admit{Statement: p.Statement}, s.Admin)
+		_, c, err := registry.NewCommand(s.Registry.State(), registry.KindAdmit, registry.Admit{Statement: p.Statement}, s.Admin())
 		return c, err
 	})
 	if err != nil {

@@ -154,6 +154,13 @@ func (n *Network) HealAll() {
 	n.healed = make(chan struct{})
 }
 
+// Reaches reports whether no cut lies on the way from one host to the other.
+func (n *Network) Reaches(from, to string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return !n.cuts[way{from, to}]
+}
+
 // Sent is how many bytes a host has written so far, TLS included and headers
 // of lower layers not.
 func (n *Network) Sent(host string) int64 {

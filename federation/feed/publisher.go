@@ -1,14 +1,10 @@
 package feed
 
 import (
-	"bytes"
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -21,25 +17,17 @@ const (
 	maxItemBytes = 512 << 10
 )
 
-// LargeChange is the number of changed records from which a head carries a
-// second signature, by an admin key: whoever steals the publish key alone
-// cannot change a whole country at once.
-const LargeChange = 20
-
 // Errors of publishing.
 var (
 	ErrQuarantined = errors.New("this node may not sign")
 	ErrNotMember   = errors.New("this node's country is not an active member of a federation")
+	// ErrClone is told besides ErrQuarantined when another copy of this node is
+	// running.
+	ErrClone = errors.New("a copy of this node is running elsewhere")
+	// ErrNeedsApproval is returned when the admin key must sign too and is not
+	// at hand.
+	ErrNeedsApproval = errors.New("so many changes within a day need the signature of the admin key as well, and that key is not open on this node; open it, then publish again")
 )
-
-// Edit is one thing to publish: a record's new body, or its end.
-type Edit struct {
-	Key  Key
-	Op   Op // Put unless said otherwise
-	Type string
-	Body []byte
-	Must []string
-}
 
 // PublisherOptions say for whom, with what and where to publish.
 type PublisherOptions struct {
@@ -50,7 +38,8 @@ type PublisherOptions struct {
 	Keys       func() Keys   // the registry as known now
 	Registry   func() uint64 // its sequence number
 	PublishKey *identity.Key
-	AdminKey   *identity.Key    // for large changes; nil: such heads carry one signature only
+	AdminKey   *identity.Key    // for large changes; nil: not at hand
+	Limits     func() Limits    // as the policy says now; the defaults when nil
 	GuardPath  string           // outside the database and its backups
 	Announce   func(*Verified)  // told of each head once it may be seen
 	Logger     *slog.Logger     // discards when nil
@@ -62,13 +51,20 @@ type PublisherOptions struct {
 type Publisher struct {
 	o        PublisherOptions
 	instance [8]byte
+	started  Minute
+	lastBeat uint64 // the counter of the newest own beat at the start
 
 	turn chan struct{} // held from the start of a publish until its guard is written
 	gate sync.RWMutex  // held for writing while a head is durable but not yet guarded
 
+	listed, listedAt uint64 // the turn's: how many deletions were listed at the last count, and at which number
+
 	mu         sync.Mutex
+	publishKey *identity.Key
+	adminKey   *identity.Key
 	quarantine error  // why nothing is signed; nil when all is well
 	forked     uint64 // the epoch in which a number was signed twice; 0 when none was
+	cloned     uint64 // the epoch in which a copy of this node was seen; 0 when none was
 }
 
 // NewPublisher compares the guard with the store. A mismatch is no error here:
@@ -80,41 +76,75 @@ func NewPublisher(o PublisherOptions) (*Publisher, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	p := &Publisher{o: o, turn: make(chan struct{}, 1)}
+	p := &Publisher{o: o, turn: make(chan struct{}, 1), started: MinuteOf(o.Now()), publishKey: o.PublishKey, adminKey: o.AdminKey}
 	rand.Read(p.instance[:])
+	beat, err := o.Store.Beat(o.Origin)
+	if err != nil {
+		return nil, fmt.Errorf("read the own beat: %w", err)
+	}
+	if beat != nil {
+		p.lastBeat = beat.Counter
+	}
+	return p, p.compare()
+}
+
+// compare decides whether what is held is what was published last from here.
+func (p *Publisher) compare() error {
 	held, err := p.held()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	guard, there, err := LoadGuard(o.GuardPath)
+	guard, there, err := LoadGuard(p.o.GuardPath)
 	switch {
 	case errors.Is(err, ErrGuard):
 		p.Quarantine(err.Error())
 	case err != nil:
-		return nil, err
+		return err
 	case !there && held == nil:
 		// Nothing was ever published here. The guard says so, and thereby tells a
 		// first head that was cut off before its guard from a restored node.
-		if err := (Guard{Origin: o.Origin, Instance: p.instance}).Save(o.GuardPath); err != nil {
-			return nil, err
-		}
+		return Guard{Origin: p.o.Origin, Instance: p.instance}.Save(p.o.GuardPath)
 	case !there:
 		p.Quarantine("the publish guard is missing: this looks like a restored or copied node")
-	case guard.Origin != o.Origin:
+	case guard.Origin != p.o.Origin:
 		p.Quarantine("the publish guard is another origin's")
+	case p.wentBack(guard, held):
+		return p.guard(held).Save(p.o.GuardPath)
 	case !guard.covers(held):
 		p.Quarantine("the database is older than what was published from here: this looks like a restored or damaged node")
 	case held == nil || held.Hash == guard.Hash:
 	case held.N == guard.N+1 && held.Prev == guard.Hash:
 		// Killed between the commit and the guard: the head was never seen by
 		// anyone else, and is ours.
-		if err := p.guard(held).Save(o.GuardPath); err != nil {
-			return nil, err
-		}
+		return p.guard(held).Save(p.o.GuardPath)
 	default:
 		p.Quarantine("the publish guard names another head than the database holds")
 	}
-	return p, nil
+	return nil
+}
+
+// wentBack reports whether the store is behind the guard because the registry
+// let the feed go back, in an epoch in which nothing was signed yet.
+func (p *Publisher) wentBack(guard Guard, held *SignedHead) bool {
+	if held == nil || guard.Epoch != held.Epoch || guard.N <= held.N {
+		return false
+	}
+	good, ok := p.o.Keys().Good(p.o.Origin)
+	return ok && held.Place() == good
+}
+
+// SetKeys gives the publisher other keys from the next head on. Admin may be nil
+// when it is not at hand.
+func (p *Publisher) SetKeys(publish, admin *identity.Key) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.publishKey, p.adminKey = publish, admin
+}
+
+func (p *Publisher) keys() (publish, admin *identity.Key) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.publishKey, p.adminKey
 }
 
 func (p *Publisher) held() (*SignedHead, error) {
@@ -199,9 +229,33 @@ func (p *Publisher) fork(h *SignedHead) {
 	}
 }
 
+// SeenBeat takes a verified beat of the own feed that a peer shows. One that was
+// signed after this start, and not from here, comes from a copy of this node:
+// nothing is signed any more until this process starts anew, or the registry
+// gives the feed a new epoch. The copy sees our beats and stops as well.
+func (p *Publisher) SeenBeat(b *SignedBeat) {
+	if b.Origin != p.o.Origin || b.Instance == p.instance || b.Counter <= p.lastBeat || b.Issued <= p.started {
+		return
+	}
+	if epoch, _ := p.o.Keys().Epoch(b.Origin); b.Epoch != epoch {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cloned == b.Epoch {
+		return
+	}
+	p.cloned = b.Epoch
+	p.quarantine = fmt.Errorf("%w: %w: it signed with this country's key at %s, and has the mark %x. Stop one of the two, then start the other again",
+		ErrQuarantined, ErrClone, b.Issued.Time().Format(time.RFC3339), b.Instance)
+}
+
 // Forked reports whether a number was signed twice, which fetching back cannot
 // mend: the feed needs a new epoch.
 func (p *Publisher) Forked() bool {
+	if _, forked := p.o.Keys().Forked(p.o.Origin); forked {
+		return true
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.forked != 0 && p.quarantine != nil
@@ -209,8 +263,9 @@ func (p *Publisher) Forked() bool {
 
 // Adopt ends a quarantine after the own feed was fetched back from peers: what
 // the store holds now becomes what was published last. It fails, wrapping
-// [ErrQuarantined], while the store is still behind the guard, unless the
-// registry has given the feed a new epoch. Without a quarantine it does nothing.
+// [ErrQuarantined], while the store is still behind the guard, a number was signed
+// twice or a copy of this node was seen, unless the registry has given the feed a
+// new epoch. Without a quarantine it does nothing.
 func (p *Publisher) Adopt() error {
 	p.turn <- struct{}{}
 	defer func() { <-p.turn }()
@@ -228,9 +283,9 @@ func (p *Publisher) Adopt() error {
 	}
 	epoch, _ := p.o.Keys().Epoch(p.o.Origin)
 	p.mu.Lock()
-	forked := p.forked
+	forked, cloned := p.forked, p.cloned
 	p.mu.Unlock()
-	if forked != 0 && epoch <= forked {
+	if last := max(forked, cloned); last != 0 && epoch <= last {
 		return reason
 	}
 	if there && guard.Origin == p.o.Origin && !guard.covers(held) && epoch <= guard.Epoch {
@@ -257,240 +312,4 @@ func (p *Publisher) Shared(f func()) {
 	p.gate.RLock()
 	defer p.gate.RUnlock()
 	f()
-}
-
-// Publish makes one head of the edits. When it returns without error the change
-// is durable and visible here; the guard is written, and peers are told, right
-// after. Edits that change nothing are left out; with none left there is no new
-// head, and the result is nil.
-func (p *Publisher) Publish(ctx context.Context, edits iter.Seq[Edit]) (*SignedHead, error) {
-	select {
-	case p.turn <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	if err := p.Quarantined(); err != nil {
-		<-p.turn
-		return nil, err
-	}
-	v, err := p.prepare(edits)
-	if err != nil || v == nil {
-		<-p.turn
-		return nil, err
-	}
-	p.gate.Lock()
-	if err := p.o.Appender.Append(ctx, v); err != nil {
-		p.gate.Unlock()
-		err = discard(v.Delta(), err)
-		<-p.turn
-		return nil, fmt.Errorf("publish: %w", err)
-	}
-	go func() {
-		err := p.guard(v.Head()).Save(p.o.GuardPath)
-		if err != nil {
-			p.Quarantine(err.Error())
-			p.o.Logger.Error("publishing stopped: the publish guard could not be written", "err", err)
-		}
-		p.gate.Unlock()
-		<-p.turn
-		if err == nil && p.o.Announce != nil {
-			p.o.Announce(v)
-		}
-	}()
-	return v.Head(), nil
-}
-
-// Wait returns when no publish is under way and every guard is written.
-func (p *Publisher) Wait() {
-	p.turn <- struct{}{}
-	<-p.turn
-}
-
-// prepare turns edits into a verified step; nil when nothing changes.
-func (p *Publisher) prepare(edits iter.Seq[Edit]) (v *Verified, err error) {
-	o := &p.o
-	epoch, ok := o.Keys().Epoch(o.Origin)
-	if !ok {
-		return nil, ErrNotMember
-	}
-	view, err := o.Store.View(o.Origin)
-	if err != nil {
-		return nil, fmt.Errorf("publish: %w", err)
-	}
-	defer view.Close()
-	held := view.Head()
-	head := Head{
-		Version: 1, Federation: o.Federation, Origin: o.Origin, Epoch: epoch, N: 1,
-		RegistrySeq: o.Registry(), Issued: MinuteOf(o.Now()),
-	}
-	if held != nil {
-		head.N, head.Prev, head.Seq, head.Floor = held.N+1, held.Hash, held.Seq, held.Floor
-	}
-	delta, changed, err := p.collect(view, edits, &head)
-	if err != nil || changed == 0 {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = discard(delta, err)
-		}
-	}()
-	t, err := tallyOf(view, delta)
-	if err != nil {
-		return nil, fmt.Errorf("publish: %w", err)
-	}
-	head.Count, head.Bytes, head.Root = t.count, t.bytes, t.root
-	keys := []*identity.Key{o.PublishKey}
-	if changed > LargeChange && o.AdminKey != nil {
-		keys = append(keys, o.AdminKey)
-	}
-	signed, err := head.sign(keys...)
-	if err != nil {
-		return nil, err
-	}
-	// Our own head goes through the same checks as everybody's.
-	rules := Rules{Federation: o.Federation, Keys: o.Keys(), Now: o.Now()}
-	if v, err = rules.Verify(view, [][]byte{signed.Envelope}, delta); err != nil {
-		return nil, fmt.Errorf("publish: %w", err)
-	}
-	return v, nil
-}
-
-// discard drops what a failed publish staged.
-func discard(d Delta, err error) error {
-	if staging, ok := d.(Staging); ok {
-		return errors.Join(err, staging.Discard())
-	}
-	return err
-}
-
-// collect numbers the edits that change something. They are kept in memory, or
-// staged in the store when they are many.
-func (p *Publisher) collect(view StoreView, edits iter.Seq[Edit], head *Head) (Delta, int, error) {
-	var (
-		items   Items
-		staging Staging
-		size    int
-		changed int
-		today   = DayOf(p.o.Now())
-		seen    = make(map[Key]bool)
-	)
-	fail := func(err error) (Delta, int, error) {
-		if staging != nil {
-			err = errors.Join(err, staging.Discard())
-		}
-		return nil, 0, fmt.Errorf("publish: %w", err)
-	}
-	for e := range edits {
-		if seen[e.Key] {
-			return fail(fmt.Errorf("record %s is given twice", e.Key))
-		}
-		seen[e.Key] = true
-		item, ok, err := p.item(view, e, head.Seq+1, today)
-		if err != nil {
-			return fail(err)
-		}
-		if !ok {
-			continue
-		}
-		head.Seq++
-		changed++
-		size += len(item.raw)
-		items = append(items, item)
-		if len(items) < maxItems && size < maxItemBytes {
-			continue
-		}
-		if staging == nil {
-			if staging, err = p.o.Store.Stage(p.o.Origin); err != nil {
-				return fail(err)
-			}
-		}
-		if err := staging.Put(items...); err != nil {
-			return fail(err)
-		}
-		items, size = items[:0], 0
-	}
-	if staging == nil {
-		return items.Sort(), changed, nil
-	}
-	if err := staging.Put(items...); err != nil {
-		return fail(err)
-	}
-	return staging, changed, nil
-}
-
-// item is the change that an edit makes; false when it makes none.
-func (p *Publisher) item(view StoreView, e Edit, seq uint64, today Day) (Item, bool, error) {
-	old, raw, err := view.Record(e.Key)
-	if err != nil && !errors.Is(err, ErrNoRecord) {
-		return Item{}, false, err
-	}
-	there := err == nil && old.Live()
-	if e.Op == Delete || e.Op == Erase {
-		if !there {
-			return Item{}, false, nil
-		}
-		item, err := Check(Change{Seq: seq, Key: e.Key, Op: e.Op}, nil)
-		return item, err == nil, err
-	}
-	revision := uint64(1)
-	if there {
-		r, err := ParseRecord(raw)
-		if err != nil {
-			return Item{}, false, err
-		}
-		if r.Type == e.Type && bytes.Equal(r.Body, e.Body) && slices.Equal(r.Must, e.Must) {
-			return Item{}, false, nil
-		}
-		revision = r.Revision + 1
-	}
-	record := NewRecord(e.Key, e.Type, revision, today, e.Body)
-	record.Must = e.Must
-	encoded, err := record.Encode()
-	if err != nil {
-		return Item{}, false, err
-	}
-	item, err := Check(Change{Seq: seq, Key: e.Key, Op: Put, Hash: HashRecord(encoded), Size: uint32(len(encoded))}, encoded)
-	return item, err == nil, err
-}
-
-// Beat signs that the newest head still stands; nil when there is no head or
-// nothing may be signed.
-func (p *Publisher) Beat() (*SignedBeat, error) {
-	epoch, ok := p.o.Keys().Epoch(p.o.Origin)
-	if !ok {
-		return nil, nil
-	}
-	var held *SignedHead
-	var err error
-	p.Shared(func() { // a beat shows its head's hash: not before the guard has it
-		if p.Quarantined() == nil {
-			held, err = p.held()
-		}
-	})
-	if err != nil || held == nil || held.Epoch != epoch {
-		return nil, err
-	}
-	now := p.o.Now()
-	b := Beat{
-		Version: 1, Federation: p.o.Federation, Origin: p.o.Origin, Epoch: epoch, N: held.N,
-		Counter: uint64(max(now.Unix(), 1)), Issued: MinuteOf(now), Expires: MinuteOf(now.Add(BeatLife)),
-		Instance: p.instance, RegistrySeq: p.o.Registry(),
-	}
-	copy(b.Head[:], held.Hash[:])
-	last, err := p.o.Store.Beat(p.o.Origin)
-	if err != nil {
-		return nil, fmt.Errorf("beat: %w", err)
-	}
-	if last != nil && last.Counter >= b.Counter {
-		b.Counter = last.Counter + 1
-	}
-	signed, err := b.Sign(p.o.PublishKey)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.o.Store.PutBeat(signed); err != nil {
-		return nil, fmt.Errorf("beat: %w", err)
-	}
-	return signed, nil
 }

@@ -31,21 +31,31 @@ type Store interface {
 	Beat(identity.OriginID) (*SignedBeat, error)
 	// PutBeat keeps a checked beat, unless a newer one is there.
 	PutBeat(*SignedBeat) error
+	// Undo are the changes that lead from the held head back to an earlier one
+	// at which a step ended: each key with the record or the listed deletion that
+	// it had there, and a deletion numbered as the head's Seq where it had
+	// neither. It fails with ErrPruned when what that needs is not kept any more,
+	// or was erased. The result serves for one step, while to stays reachable.
+	Undo(o identity.OriginID, to *SignedHead) (Delta, error)
+	// Actual reads one feed as it really is on disk: its leaves and buckets are
+	// computed again from the records that are there and whole; a record that
+	// does not match its hash counts as missing. Its head is the one that is
+	// held, which need not fit.
+	Actual(o identity.OriginID) (StoreView, error)
 }
 
 // StoreView is a View from which a feed can be served.
 type StoreView interface {
 	View
-	// Record is the encoded record of a key and its entry, or ErrNoRecord.
+	// Record is the encoded record of a key and its entry. For a key without one
+	// it fails with ErrNoRecord; the change is then the deletion as long as it is
+	// listed, else zero.
 	Record(Key) (Change, []byte, error)
 	// Since calls yield with each key's latest change after seq, in order of
 	// seq, and its record if it is live, until yield returns false. With live
 	// set deletions are left out, as a first copy needs none; otherwise it
 	// fails with ErrPruned when deletions since then are no longer listed.
 	Since(seq uint64, live bool, yield func(Change, []byte) bool) error
-	// Heads are the envelopes of the heads from number n on, oldest first, at
-	// most limit. Missing ones at the start are left out.
-	Heads(n uint64, limit int) ([][]byte, error)
 }
 
 // Staging collects the changes of one step where memory could not hold them.
@@ -60,6 +70,11 @@ type Staging interface {
 
 // Appender takes a verified step: it makes it durable and visible, or fails and
 // leaves everything as it was.
+//
+// What a [Step] replaces or deletes is kept for undoing for 30 days; an erased
+// record is kept nowhere. Where the first head does not follow the held one, the
+// chain and the list of deletions begin anew. A [Rollback] drops the heads past
+// its own, and keeps the list of deletions; what it takes back is not kept.
 type Appender interface {
 	Append(context.Context, *Verified) error
 }

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/2ps-project/waymark/federation/feed"
@@ -26,13 +27,21 @@ type vectors struct {
 	Records    []recordVector    `json:"records"`
 	Change     string            `json:"change"`   // of the first record, encoded
 	Deletion   string            `json:"deletion"` // of its key at number 9, encoded
+	Erasure    string            `json:"erasure"`  // the same, with every copy
 	Buckets    map[string]string `json:"buckets"`  // hash of an empty bucket 0 and 1023, of the first record's, by name
 	EmptyRoot  string            `json:"empty_root"`
 	Root       string            `json:"root"`
 	Signed     string            `json:"signed"` // what the head's signature covers, in full
 	Head       envelopeVector    `json:"head"`
 	Beat       envelopeVector    `json:"beat"`
-	Guard      string            `json:"guard"`
+	// Approved is head 2, signed by the admin key as well. Renewed is head 3, by
+	// another publish key, in a new epoch and without a change.
+	Approved envelopeVector `json:"approved"`
+	Renewed  envelopeVector `json:"renewed"`
+	// Other is a second head 2, and Evidence of both, encoded.
+	Other    envelopeVector `json:"other"`
+	Evidence string         `json:"evidence"`
+	Guard    string         `json:"guard"`
 }
 
 type keyVector struct {
@@ -54,7 +63,8 @@ type recordVector struct {
 type envelopeVector struct {
 	Body      string `json:"body"`
 	Hash      string `json:"hash,omitempty"`
-	Signature string `json:"signature"`
+	Signature string `json:"signature"` // the first one
+	Second    string `json:"second_signature,omitempty"`
 	Envelope  string `json:"envelope"`
 }
 
@@ -64,15 +74,27 @@ func envelope(t *testing.T, b []byte, hash string) envelopeVector {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return envelopeVector{hex.EncodeToString(e.Body), hash, hex.EncodeToString(e.Signatures[0].Value), hex.EncodeToString(b)}
+	v := envelopeVector{
+		Body: hex.EncodeToString(e.Body), Hash: hash,
+		Signature: hex.EncodeToString(e.Signatures[0].Value), Envelope: hex.EncodeToString(b),
+	}
+	if len(e.Signatures) > 1 {
+		v.Second = hex.EncodeToString(e.Signatures[1].Value)
+	}
+	return v
+}
+
+func headVector(t *testing.T, h *feed.SignedHead) envelopeVector {
+	return envelope(t, h.Envelope, h.Hash.String())
 }
 
 func makeVectors(t *testing.T) vectors {
 	f := feedtest.NewFederation("ada")
 	m := f.Member("ada")
 	v := vectors{Federation: f.ID.String(), Origin: m.Origin.String(), EmptyRoot: feed.EmptyLeaves().Root().String()}
-	for _, role := range []identity.Role{identity.RoleAdmin, identity.RolePublish, identity.RoleNode} {
-		seed := sha256.Sum256([]byte("feedtest/" + string(role) + "/ada"))
+	for _, name := range []string{"admin/ada", "publish/ada", "publish/ada/2", "node/ada"} {
+		role := identity.Role(name[:strings.IndexByte(name, '/')])
+		seed := sha256.Sum256([]byte("feedtest/" + name))
 		k := identity.KeyFromSeed(role, seed)
 		kv := keyVector{Role: string(role), Seed: hex.EncodeToString(seed[:]), Public: k.Public().String(), ID: k.ID().String()}
 		if role == identity.RoleNode {
@@ -85,7 +107,9 @@ func makeVectors(t *testing.T) vectors {
 		v.Records = append(v.Records, recordVector{c.Key.String(), c.Key.Bucket(), hex.EncodeToString(a.Raw(c.Key)), c.Hash.String(), c.Seq})
 	}
 	first := a.Live()[0]
-	for c, into := range map[feed.Change]*string{first: &v.Change, {Seq: 9, Key: first.Key, Op: feed.Delete}: &v.Deletion} {
+	for c, into := range map[feed.Change]*string{
+		first: &v.Change, {Seq: 9, Key: first.Key, Op: feed.Delete}: &v.Deletion, {Seq: 9, Key: first.Key, Op: feed.Erase}: &v.Erasure,
+	} {
 		b, err := identity.Marshal(c)
 		if err != nil {
 			t.Fatal(err)
@@ -105,6 +129,15 @@ func makeVectors(t *testing.T) vectors {
 	v.Head = envelope(t, env, h.Hash.String())
 	v.Signed = hex.EncodeToString([]byte("waymark/head/1\x00")) + v.Federation + v.Head.Body
 	v.Beat = envelope(t, a.Beat(7).Envelope, "")
+	other := a.Clone()
+	a.Put(first.Key, "changed").Head(nil, m.Publish, m.Admin)
+	other.Put(first.Key, "changed otherwise").Head(nil)
+	v.Approved, v.Other = headVector(t, a.View().Head()), headVector(t, other.View().Head())
+	v.Evidence = hex.EncodeToString(feed.NewEvidence(a.View().Head(), other.View().Head()).Encode())
+	f.Rotate("ada", 2)
+	f.Bump("ada", nil)
+	a.Head(nil)
+	v.Renewed = headVector(t, a.View().Head())
 	v.Guard = feed.Guard{Origin: m.Origin, Epoch: 1, N: 1, Hash: h.Hash, Instance: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}}.String()
 	return v
 }
@@ -167,9 +200,45 @@ func TestVectorsStandAlone(t *testing.T) {
 		if k.Node != "" && sum(spki)[:32] != k.Node {
 			t.Error("the node id is not the first 16 bytes of the hash of the SubjectPublicKeyInfo")
 		}
-		if k.Role == "publish" && !verify(unhex(k.Public), unhex(v.Signed), unhex(v.Head.Signature)) {
-			t.Error("the head's signature does not cover what is named signed")
+	}
+	covered := func(body string) []byte {
+		return unhex(hex.EncodeToString([]byte("waymark/head/1\x00")) + v.Federation + body)
+	}
+	if hex.EncodeToString(covered(v.Head.Body)) != v.Signed {
+		t.Error("what is named signed is not the type, the federation and the body")
+	}
+	admin, publish, next := unhex(v.Keys[0].Public), unhex(v.Keys[1].Public), unhex(v.Keys[2].Public)
+	for _, c := range []struct {
+		what            string
+		key             []byte
+		body, signature string
+	}{
+		{"the first head", publish, v.Head.Body, v.Head.Signature},
+		{"the approved head", publish, v.Approved.Body, v.Approved.Signature},
+		{"the approval", admin, v.Approved.Body, v.Approved.Second},
+		{"the other head", publish, v.Other.Body, v.Other.Signature},
+		{"the renewed head", next, v.Renewed.Body, v.Renewed.Signature},
+	} {
+		if !verify(c.key, covered(c.body), unhex(c.signature)) {
+			t.Errorf("%s: the signature does not cover the body", c.what)
 		}
+	}
+	for _, e := range []envelopeVector{v.Head, v.Approved, v.Other, v.Renewed} {
+		if sum([]byte{0x20}, unhex(e.Body)) != e.Hash {
+			t.Error("a head's hash is not that of 0x20 and its body")
+		}
+	}
+	for before, after := range map[string]string{v.Head.Hash: v.Approved.Body, v.Approved.Hash: v.Renewed.Body} {
+		if !strings.Contains(after, before) {
+			t.Error("a head does not name the one before it")
+		}
+	}
+	a, b := v.Approved, v.Other
+	if a.Hash > b.Hash {
+		a, b = b, a
+	}
+	if i, j := strings.Index(v.Evidence, a.Envelope), strings.Index(v.Evidence, b.Envelope); i < 0 || j < i {
+		t.Error("the evidence is not the two envelopes, the one with the lower hash first")
 	}
 	leaves := make([][]byte, 1024)
 	for q := range leaves {
@@ -196,9 +265,6 @@ func TestVectorsStandAlone(t *testing.T) {
 		if k := sha256.Sum256(unhex(r.Key)); int(k[0])<<2|int(k[1])>>6 != r.Bucket {
 			t.Errorf("record %s: its bucket is not the first ten bits of the key's hash", r.Key)
 		}
-	}
-	if sum([]byte{0x20}, unhex(v.Head.Body)) != v.Head.Hash {
-		t.Error("the head's hash is not that of 0x20 and its body")
 	}
 }
 

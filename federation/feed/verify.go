@@ -1,10 +1,7 @@
 package feed
 
 import (
-	"bytes"
 	"fmt"
-	"slices"
-	"time"
 
 	"github.com/2ps-project/waymark/federation/identity"
 )
@@ -17,6 +14,10 @@ type View interface {
 	Leaves() (*Leaves, error)
 	// Bucket lists the live entries of bucket q, keys ascending.
 	Bucket(q int) ([]Change, error)
+	// Heads are the envelopes of the heads from number n on, oldest first, at
+	// most limit. They are one chain without a gap that ends with Head; what is
+	// missing is at the start.
+	Heads(n uint64, limit int) ([][]byte, error)
 	// Close releases the read.
 	Close()
 }
@@ -27,34 +28,50 @@ type Delta interface {
 	Changes(yield func(Change, error) bool)
 }
 
-// Keys answers whose signature counts, as the registry knows it now.
-type Keys interface {
-	// HeadKey is the key with this id, if it may sign head n of the epoch.
-	HeadKey(o identity.OriginID, epoch, n uint64, id identity.KeyID) (identity.PublicKey, bool)
-	// AdminKey is the origin's admin key with this id.
-	AdminKey(o identity.OriginID, id identity.KeyID) (identity.PublicKey, bool)
-	// Epoch is the epoch of an active origin; false for any other.
-	Epoch(o identity.OriginID) (uint64, bool)
-}
-
-// Rules are what heads and beats are checked against: one federation, the keys
-// of its registry, and one fixed moment.
-type Rules struct {
-	Federation identity.FederationID
-	Keys       Keys
-	Now        time.Time
-}
-
 // Verified is a step of a feed that was checked whole: the heads, and the
 // changes that lead from what was held to exactly the last of them. Only this
 // package makes it.
 type Verified struct {
+	kind   Kind
 	origin identity.OriginID
 	base   identity.Hash
 	heads  []*SignedHead
 	delta  Delta
 	leaves map[int]identity.Hash
+	erased int
 }
+
+// Kind says how a step leads from what was held to its head.
+type Kind uint8
+
+// The kinds of steps.
+const (
+	// Step leads on: to a newer head, a first copy, or a new epoch.
+	Step Kind = iota
+	// Rollback leads back to an earlier head, the last good one before a key was
+	// stolen.
+	Rollback
+	// Repair puts right what a disk damaged, under the head that is held or a
+	// newer one.
+	Repair
+)
+
+// String is the kind in a word.
+func (k Kind) String() string {
+	switch k {
+	case Step:
+		return "step"
+	case Rollback:
+		return "rollback"
+	case Repair:
+		return "repair"
+	}
+	return fmt.Sprintf("kind %d", uint8(k))
+}
+
+// Kind is how the step leads to its head. A store keeps for undoing what a Step
+// replaces, and not what the others do; it drops heads past that of a Rollback.
+func (v *Verified) Kind() Kind { return v.kind }
 
 // Origin is whose feed it is.
 func (v *Verified) Origin() identity.OriginID { return v.origin }
@@ -63,152 +80,35 @@ func (v *Verified) Origin() identity.OriginID { return v.origin }
 // A store that holds another head by now must refuse the step.
 func (v *Verified) Base() identity.Hash { return v.base }
 
-// Heads are the heads passed through, oldest first; the last one is the new head.
+// Heads are the heads passed through, oldest first; the last one is the new
+// head. Those of a Rollback, and of a Repair under the held head, are that one
+// head. They need not begin where the held chain ends: a store keeps of its
+// chain only what leads to the new head without a gap.
 func (v *Verified) Heads() []*SignedHead { return v.heads }
 
 // Head is the new head.
 func (v *Verified) Head() *SignedHead { return v.heads[len(v.heads)-1] }
 
-// Delta holds the changes. It is what was given to Verify: [Items], or the
-// staging area of the store.
+// Delta holds the changes. It is what was given to Verify: [Items], the staging
+// area of the store, or what its Undo gave.
 func (v *Verified) Delta() Delta { return v.delta }
 
-// Leaves are the new hashes of the buckets that change.
+// Leaves are the new hashes of the buckets that change; those of all buckets in
+// a Repair.
 func (v *Verified) Leaves() map[int]identity.Hash { return v.leaves }
 
-// CheckHead checks one head on its own: federation, active origin, epoch,
-// signatures, date.
-func (r Rules) CheckHead(envelope []byte) (*SignedHead, error) {
-	h, err := ParseHead(envelope)
-	if err != nil {
-		return nil, err
-	}
-	if h.approved, err = r.checkSigned(identity.TypeHead, envelope, h.Federation, h.Origin, h.Epoch, h.N, h.Issued); err != nil {
-		return nil, fmt.Errorf("head %d of %s: %w", h.N, h.Origin, err)
-	}
-	return h, nil
-}
-
-// CheckBeat checks one beat on its own, like CheckHead.
-func (r Rules) CheckBeat(envelope []byte) (*SignedBeat, error) {
-	b, err := ParseBeat(envelope)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := r.checkSigned(identity.TypeBeat, envelope, b.Federation, b.Origin, b.Epoch, b.N, b.Issued); err != nil {
-		return nil, fmt.Errorf("beat %d of %s: %w", b.Counter, b.Origin, err)
-	}
-	return b, nil
-}
-
-// checkSigned also tells whether an admin key of the origin signed as well.
-func (r Rules) checkSigned(t identity.Type, envelope []byte, f identity.FederationID, o identity.OriginID, epoch, n uint64, issued Minute) (approved bool, err error) {
-	if f != r.Federation {
-		return false, fmt.Errorf("%w: %s", ErrFederation, f)
-	}
-	current, ok := r.Keys.Epoch(o)
-	if !ok {
-		return false, ErrOrigin
-	}
-	if epoch != current {
-		return false, fmt.Errorf("%w: %d, the registry says %d", ErrEpoch, epoch, current)
-	}
-	e, err := identity.ParseEnvelope(envelope)
-	if err != nil {
-		return false, err
-	}
-	published := false
-	if _, err := e.Verify(t, f, func(id identity.KeyID) (identity.PublicKey, bool) {
-		if key, ok := r.Keys.HeadKey(o, epoch, n, id); ok {
-			published = true
-			return key, true
-		}
-		key, ok := r.Keys.AdminKey(o, id) // a second look at a large change
-		approved = approved || ok
-		return key, ok
-	}); err != nil {
-		return false, err
-	}
-	if !published {
-		return false, ErrSigner
-	}
-	if issued.Time().After(r.Now.Add(Ahead)) {
-		return false, fmt.Errorf("%w: %s", ErrFuture, issued.Time().Format(time.RFC3339))
-	}
-	return approved, nil
-}
-
-// CheckChain checks that the heads lead from held to the last of them. With
-// nothing held, or a held head of an older epoch, the feed starts anew at the
-// last head; heads before it are then taken as its history, which its hashes
-// vouch for, so that this node can pass the chain on.
-func (r Rules) CheckChain(held *SignedHead, envelopes [][]byte) ([]*SignedHead, error) {
-	if len(envelopes) == 0 {
-		return nil, fmt.Errorf("%w: no head given", ErrChain)
-	}
-	last, err := r.CheckHead(envelopes[len(envelopes)-1])
-	if err != nil {
-		return nil, err
-	}
-	if held == nil || held.Epoch < last.Epoch {
-		return history(last, envelopes[:len(envelopes)-1])
-	}
-	if held.Origin != last.Origin {
-		return nil, fmt.Errorf("%w: a head of another origin", ErrChain)
-	}
-	if held.Epoch > last.Epoch || last.N < held.N {
-		return nil, ErrOlder
-	}
-	if last.N == held.N {
-		if last.Hash != held.Hash {
-			return nil, ErrEquivocation
-		}
-		return nil, ErrOlder
-	}
-	heads := make([]*SignedHead, 0, len(envelopes))
-	prev := held
-	for i, env := range envelopes {
-		h := last
-		if i < len(envelopes)-1 {
-			if h, err = r.CheckHead(env); err != nil {
-				return nil, err
-			}
-		}
-		if h.Origin != held.Origin || h.Epoch != held.Epoch || h.N != prev.N+1 || h.Seq < prev.Seq {
-			return nil, fmt.Errorf("%w: head %d cannot follow head %d", ErrChain, h.N, prev.N)
-		}
-		if h.Prev != prev.Hash {
-			return nil, fmt.Errorf("%w: head %d names another head %d than the one held", ErrChain, h.N, prev.N)
-		}
-		heads = append(heads, h)
-		prev = h
-	}
-	return heads, nil
-}
-
-// history are the heads that led to last, checked backwards by their hashes:
-// whoever signed the last one vouches for all before it.
-func history(last *SignedHead, earlier [][]byte) ([]*SignedHead, error) {
-	heads := []*SignedHead{last}
-	for i := len(earlier) - 1; i >= 0; i-- {
-		h, err := ParseHead(earlier[i])
-		if err != nil {
-			return nil, err
-		}
-		if next := heads[len(heads)-1]; h.Hash != next.Prev || h.N+1 != next.N || h.Origin != last.Origin {
-			return nil, fmt.Errorf("%w: head %d does not lead to head %d", ErrChain, h.N, next.N)
-		}
-		heads = append(heads, h)
-	}
-	slices.Reverse(heads)
-	return heads, nil
-}
+// Erased is the number of changes of the kind [Erase] in the delta: every copy
+// of what they name must go, wherever it is kept.
+func (v *Verified) Erased() int { return v.erased }
 
 // Verify checks a step of a feed whole: the chain of heads from what view holds
-// to the last envelope, and that the changes, applied to what view holds, add up
-// to that head's root, count and bytes. All of it is right, or nothing is. More
-// than [LargeChange] changes a head also need an admin key's signature on one of
-// the heads, unless the feed is new here or starts a new epoch.
+// to the last envelope, how much and how often they change, and that the
+// changes, applied to what view holds, add up to the last head's root, count and
+// bytes. All of it is right, or nothing is.
+//
+// More than [LargeChange] changes within [LargeSpan] need an admin key's
+// signature, on that head or a later one of the step, unless the feed is new
+// here or starts a new epoch.
 func (r Rules) Verify(view View, envelopes [][]byte, delta Delta) (*Verified, error) {
 	held := view.Head()
 	heads, err := r.CheckChain(held, envelopes)
@@ -216,122 +116,108 @@ func (r Rules) Verify(view View, envelopes [][]byte, delta Delta) (*Verified, er
 		return nil, err
 	}
 	head := heads[len(heads)-1]
-	t, err := tallyOf(view, delta)
+	on := held != nil && held.Epoch == head.Epoch
+	if on {
+		if err := r.checkPace(view, heads); err != nil {
+			return nil, err
+		}
+	}
+	t, err := tallyOf(view, delta, false)
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case t.seq > head.Seq:
-		return nil, fmt.Errorf("%w: a change numbered %d under a head that ends at %d", ErrRoot, t.seq, head.Seq)
-	case t.count != head.Count:
-		return nil, fmt.Errorf("%w: %d records, the head says %d", ErrRoot, t.count, head.Count)
-	case t.bytes != head.Bytes:
-		return nil, fmt.Errorf("%w: %d bytes, the head says %d", ErrRoot, t.bytes, head.Bytes)
-	case t.root != head.Root:
-		return nil, fmt.Errorf("%w: the root differs", ErrRoot)
+	if err := t.fits(head); err != nil {
+		return nil, err
 	}
-	if held != nil && held.Epoch == head.Epoch && t.changes > LargeChange*len(heads) && !slices.ContainsFunc(heads, func(h *SignedHead) bool { return h.approved }) {
-		return nil, fmt.Errorf("%w: %d records", ErrUnapproved, t.changes)
+	if on {
+		if err := t.fresh(held, head); err != nil {
+			return nil, err
+		}
 	}
-	v := &Verified{origin: head.Origin, heads: heads, delta: delta, leaves: t.leaves}
+	return t.verified(Step, held, heads, delta), nil
+}
+
+func (t *tally) verified(kind Kind, held *SignedHead, heads []*SignedHead, delta Delta) *Verified {
+	v := &Verified{kind: kind, origin: heads[0].Origin, heads: heads, delta: delta, leaves: t.leaves, erased: t.erased}
 	if held != nil {
 		v.base = held.Hash
 	}
-	return v, nil
+	return v
 }
 
-// tally is what a feed adds up to after a delta.
-type tally struct {
-	leaves       map[int]identity.Hash // of the buckets that change
-	root         identity.Hash
-	count, bytes uint64
-	seq          uint64 // the highest in the delta
-	changes      int
-}
-
-func tallyOf(view View, delta Delta) (*tally, error) {
-	t := &tally{leaves: make(map[int]identity.Hash)}
-	if h := view.Head(); h != nil {
-		t.count, t.bytes = h.Count, h.Bytes
+// VerifyRollback checks a step back: that good is the envelope of exactly the
+// head to which the registry lets the feed go back ([Keys.Good]), that the held
+// head is a later one of its epoch, and that the changes lead there. The delta
+// is that of [Store.Undo], or any other that does. Where nothing is to be taken
+// back it fails with [ErrOlder].
+func (r Rules) VerifyRollback(view View, good []byte, delta Delta) (*Verified, error) {
+	held := view.Head()
+	if held == nil {
+		return nil, fmt.Errorf("%w: nothing is held", ErrOlder)
 	}
-	held, err := view.Leaves()
+	place, ok := r.Keys.Good(held.Origin)
+	if !ok || held.Epoch != place.Epoch || held.N <= place.N {
+		return nil, fmt.Errorf("%w: nothing is to be taken back from head %d", ErrOlder, held.N)
+	}
+	head, err := r.checkHead(good)
 	if err != nil {
 		return nil, err
 	}
-	leaves := *held
-
-	bucket, pending := -1, []Change(nil)
-	flush := func() error {
-		if len(pending) == 0 {
-			return nil
-		}
-		base, err := view.Bucket(bucket)
-		if err != nil {
-			return err
-		}
-		merged := t.merge(base, pending)
-		if len(merged) > MaxBucket {
-			return fmt.Errorf("bucket %d: %w: %d records, at most %d", bucket, ErrTooLarge, len(merged), MaxBucket)
-		}
-		leaves[bucket] = BucketHash(bucket, merged)
-		t.leaves[bucket] = leaves[bucket]
-		pending = pending[:0]
-		return nil
+	if head.Origin != held.Origin || head.Place() != place {
+		return nil, fmt.Errorf("%w: head %d is not the last good one, %d", ErrRevoked, head.N, place.N)
 	}
-	for c, err := range delta.Changes {
-		if err != nil {
-			return nil, err
-		}
-		if err := c.check(); err != nil {
-			return nil, err
-		}
-		q := c.Key.Bucket()
-		if q < bucket || q == bucket && len(pending) > 0 && bytes.Compare(pending[len(pending)-1].Key[:], c.Key[:]) >= 0 {
-			return nil, fmt.Errorf("%w: changes out of order at %s", identity.ErrMalformed, c.Key)
-		}
-		if q != bucket {
-			if err := flush(); err != nil {
-				return nil, err
-			}
-			bucket = q
-		}
-		pending = append(pending, c)
-		t.seq = max(t.seq, c.Seq)
-		t.changes++
-	}
-	if err := flush(); err != nil {
+	t, err := tallyOf(view, delta, false)
+	if err != nil {
 		return nil, err
 	}
-	t.root = leaves.Root()
-	return t, nil
+	if err := t.fits(head); err != nil {
+		return nil, err
+	}
+	return t.verified(Rollback, held, []*SignedHead{head}, delta), nil
 }
 
-// merge applies the changes of one bucket to its live entries and keeps count.
-func (t *tally) merge(base, changes []Change) []Change {
-	out := make([]Change, 0, len(base)+len(changes))
-	for len(base) > 0 || len(changes) > 0 {
-		order := 1 // which side comes first: -1 base, 0 the same key, 1 changes
-		switch {
-		case len(changes) == 0:
-			order = -1
-		case len(base) > 0:
-			order = bytes.Compare(base[0].Key[:], changes[0].Key[:])
+// VerifyRepair checks a step that puts a damaged feed right. Actual shows what
+// is really intact ([Store.Actual]); its head and leaves are not relied upon,
+// everything is counted again. The last envelope is that of the held head, whose
+// origin may be suspended by now, or one to which the heads lead from there as
+// in Verify.
+func (r Rules) VerifyRepair(actual View, envelopes [][]byte, delta Delta) (*Verified, error) {
+	held := actual.Head()
+	var heads []*SignedHead
+	var err error
+	if same, ok := r.sameHead(held, envelopes); ok {
+		heads = []*SignedHead{same}
+	} else if heads, err = r.CheckChain(held, envelopes); err != nil {
+		return nil, err
+	} else if held != nil && held.Epoch == heads[0].Epoch {
+		if err := r.checkPace(actual, heads); err != nil {
+			return nil, err
 		}
-		if order < 0 {
-			out, base = append(out, base[0]), base[1:]
-			continue
-		}
-		if order == 0 {
-			t.count--
-			t.bytes -= uint64(base[0].Size)
-			base = base[1:]
-		}
-		if c := changes[0]; c.Live() {
-			t.count++
-			t.bytes += uint64(c.Size)
-			out = append(out, c)
-		}
-		changes = changes[1:]
 	}
-	return out
+	t, err := tallyOf(actual, delta, true)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.fits(heads[len(heads)-1]); err != nil {
+		return nil, err
+	}
+	return t.verified(Repair, held, heads, delta), nil
+}
+
+// sameHead is the last head given, if it is the held one and still well signed.
+func (r Rules) sameHead(held *SignedHead, envelopes [][]byte) (*SignedHead, bool) {
+	if held == nil || len(envelopes) == 0 {
+		return nil, false
+	}
+	envelope := envelopes[len(envelopes)-1]
+	h, err := ParseHead(envelope)
+	if err != nil || h.Hash != held.Hash || h.Federation != r.Federation {
+		return nil, false
+	}
+	s, err := r.checkSignatures(identity.TypeHead, envelope, h.Origin, h.Epoch, h.N, true)
+	if err != nil {
+		return nil, false
+	}
+	h.Envelope, h.signers, h.approved = s.envelope, s.signers, s.approved
+	return h, true
 }

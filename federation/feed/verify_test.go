@@ -12,6 +12,22 @@ import (
 	"github.com/2ps-project/waymark/federation/identity"
 )
 
+// oldKey is the first publish key of ada, whatever followed it.
+func oldKey(*feedtest.Federation) []*identity.Key {
+	return []*identity.Key{feedtest.Key(identity.RolePublish, "ada")}
+}
+
+// anchor puts a head on record, or with bend another one of its number.
+func anchor(f *feedtest.Federation, h *feed.Head, bend byte) {
+	body, err := identity.Marshal(h)
+	if err != nil {
+		panic(err)
+	}
+	hash := feed.HashHead(body)
+	hash[0] ^= bend
+	f.SetAnchor("ada", feed.Place{Epoch: h.Epoch, N: h.N, Hash: hash})
+}
+
 // TestCheckHead has one row for each reason to refuse a head on its own.
 func TestCheckHead(t *testing.T) {
 	stranger := feedtest.Key(identity.RolePublish, "stranger")
@@ -34,11 +50,32 @@ func TestCheckHead(t *testing.T) {
 		{"of an epoch gone by", func(f *feedtest.Federation, _ *feed.Head) { f.Member("ada").Epoch++ }, nil, feed.ErrEpoch},
 		{"unsigned", nil, func(*feedtest.Federation) []*identity.Key { return []*identity.Key{} }, identity.ErrUnsigned},
 		{"signed by an unknown key", nil, func(*feedtest.Federation) []*identity.Key { return []*identity.Key{stranger} }, identity.ErrUnknownKey},
-		{"signed by a known and an unknown key", nil, func(f *feedtest.Federation) []*identity.Key {
+		{"signed by a known and an unknown key, which may have been good once", nil, func(f *feedtest.Federation) []*identity.Key {
 			return []*identity.Key{f.Member("ada").Publish, stranger}
-		}, identity.ErrUnknownKey},
+		}, nil},
 		{"signed by an admin key alone", nil, func(f *feedtest.Federation) []*identity.Key { return []*identity.Key{f.Member("ada").Admin} }, feed.ErrSigner},
 		{"signed by another member", nil, func(f *feedtest.Federation) []*identity.Key { return []*identity.Key{f.Member("ben").Publish} }, identity.ErrUnknownKey},
+		{"on record", func(f *feedtest.Federation, h *feed.Head) { anchor(f, h, 0) }, nil, nil},
+		{"another one is on record", func(f *feedtest.Federation, h *feed.Head) { anchor(f, h, 1) }, nil, feed.ErrAnchor},
+		{"another one is on record in another epoch", func(f *feedtest.Federation, h *feed.Head) { anchor(f, h, 1); f.Bump("ada", nil); h.Epoch++ }, nil, nil},
+		{"as many records as are allowed", func(_ *feedtest.Federation, h *feed.Head) { h.Count = feed.DefaultRecords; h.Seq = h.Count }, nil, nil},
+		{"more records than are allowed", func(_ *feedtest.Federation, h *feed.Head) { h.Count = feed.DefaultRecords + 1; h.Seq = h.Count }, nil, feed.ErrQuota},
+		{"more bytes than are allowed", func(_ *feedtest.Federation, h *feed.Head) { h.Bytes = feed.DefaultBytes + 1 }, nil, feed.ErrQuota},
+		{"by a key that was rotated out", func(f *feedtest.Federation, h *feed.Head) { f.Rotate("ada", 3); h.N = 4 }, oldKey, identity.ErrUnknownKey},
+		{"by a key before it was rotated out", func(f *feedtest.Federation, h *feed.Head) { f.Rotate("ada", 3); h.N = 3 }, oldKey, nil},
+		{"by the next key before its time", func(f *feedtest.Federation, h *feed.Head) { f.Rotate("ada", 3); h.N = 3 }, nil, identity.ErrUnknownKey},
+		{"before the last good one", func(f *feedtest.Federation, h *feed.Head) { f.Bump("ada", &feed.Place{Epoch: 1, N: 3}); h.N = 2 }, oldKey, nil},
+		{"another one than the last good one", func(f *feedtest.Federation, h *feed.Head) { f.Bump("ada", &feed.Place{Epoch: 1, N: 3}); h.N = 3 }, oldKey, feed.ErrRevoked},
+		{"past the last good one", func(f *feedtest.Federation, h *feed.Head) { f.Bump("ada", &feed.Place{Epoch: 1, N: 3}); h.N = 4 }, oldKey, feed.ErrRevoked},
+		{"two epochs after the last good one", func(f *feedtest.Federation, h *feed.Head) {
+			f.Bump("ada", &feed.Place{Epoch: 1, N: 3})
+			f.Bump("ada", nil)
+			h.N = 2
+		}, oldKey, feed.ErrEpoch},
+		{"of a stolen key in the new epoch", func(f *feedtest.Federation, h *feed.Head) {
+			f.Bump("ada", &feed.Place{Epoch: 1, N: 3})
+			h.Epoch, h.N = 2, 4
+		}, oldKey, identity.ErrUnknownKey},
 		{"dated in the future", func(_ *feedtest.Federation, h *feed.Head) { h.Issued += 11 }, nil, feed.ErrFuture},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -48,7 +85,7 @@ func TestCheckHead(t *testing.T) {
 			if c.bend != nil {
 				c.bend(f, &h)
 			}
-			keys := []*identity.Key{m.Publish}
+			keys := []*identity.Key{f.Member("ada").Publish}
 			if c.sign != nil {
 				keys = c.sign(f)
 			}
@@ -72,6 +109,16 @@ func TestCheckHead(t *testing.T) {
 	}
 }
 
+// item puts a record under a number of one's choice.
+func item(seq uint64, key feed.Key) feed.Item {
+	raw := feedtest.Record(key, seq, "chosen")
+	i, err := feed.Check(feed.Change{Seq: seq, Key: key, Op: feed.Put, Hash: feed.HashRecord(raw), Size: uint32(len(raw))}, raw)
+	if err != nil {
+		panic(err)
+	}
+	return i
+}
+
 // TestVerify has one row for each reason to refuse a step from head 2 on.
 func TestVerify(t *testing.T) {
 	type step struct {
@@ -90,7 +137,53 @@ func TestVerify(t *testing.T) {
 		{"the next head", func(_ *feedtest.Federation, a *feedtest.Author) step {
 			return one(a.Put(feedtest.RecordKey(1), "x").Delete(feedtest.RecordKey(2)), nil)
 		}, nil},
-		{"nothing changes", func(_ *feedtest.Federation, a *feedtest.Author) step { return one(a, nil) }, nil},
+		{"nothing changes", func(_ *feedtest.Federation, a *feedtest.Author) step { return one(a, nil) }, feed.ErrEmpty},
+		{"nothing changes, almost a day later", func(_ *feedtest.Federation, a *feedtest.Author) step {
+			return one(a, func(h *feed.Head) { h.Issued += 24*60 - 1 })
+		}, feed.ErrEmpty},
+		{"nothing changes, a day later", func(_ *feedtest.Federation, a *feedtest.Author) step {
+			return one(a, func(h *feed.Head) { h.Issued += 24 * 60 })
+		}, nil},
+		{"nothing changes but the key", func(f *feedtest.Federation, a *feedtest.Author) step {
+			f.Rotate("ada", 2)
+			return one(a, nil)
+		}, nil},
+		{"nothing changes but that an admin key signs too", func(f *feedtest.Federation, a *feedtest.Author) step {
+			env, items := a.Head(nil, f.Member("ada").Publish, f.Member("ada").Admin)
+			return step{[][]byte{env}, items}
+		}, nil},
+		{"another root and no change", func(f *feedtest.Federation, a *feedtest.Author) step {
+			f.Rotate("ada", 2)
+			return one(a, func(h *feed.Head) { h.Root[0] ^= 1 })
+		}, feed.ErrRoot},
+		{"a floor that falls", func(_ *feedtest.Federation, a *feedtest.Author) step {
+			s := one(a.Put(feedtest.RecordKey(1), "x"), func(h *feed.Head) { h.Floor = 3 })
+			n := one(a.Put(feedtest.RecordKey(2), "y"), func(h *feed.Head) { h.Floor = 2 })
+			return step{append(s.heads, n.heads...), append(s.items, n.items...).Sort()}
+		}, feed.ErrChain},
+		{"a date that falls", func(_ *feedtest.Federation, a *feedtest.Author) step {
+			return one(a.Put(feedtest.RecordKey(1), "x"), func(h *feed.Head) { h.Issued-- })
+		}, feed.ErrChain},
+		{"two changes under one number", func(_ *feedtest.Federation, a *feedtest.Author) step {
+			// A thief hides a large change under few numbers.
+			return one(a.Put(feedtest.RecordKey(1), "x").With(item(7, feedtest.RecordKey(2))), nil)
+		}, feed.ErrRoot},
+		{"a change under a number used before", func(_ *feedtest.Federation, a *feedtest.Author) step {
+			return one(a.Put(feedtest.RecordKey(1), "x").Put(feedtest.RecordKey(1), "y").With(item(2, feedtest.RecordKey(2))), nil)
+		}, feed.ErrRoot},
+		{"two changes, one number unused", func(_ *feedtest.Federation, a *feedtest.Author) step {
+			return one(a.Put(feedtest.RecordKey(1), "x").Put(feedtest.RecordKey(1), "y").With(item(7, feedtest.RecordKey(2))), nil)
+		}, nil}, // as honest as the other way round
+		{"with what is held already", func(_ *feedtest.Federation, a *feedtest.Author) step {
+			s := one(a.Put(feedtest.RecordKey(1), "x"), nil)
+			for _, c := range a.Live() {
+				if i, err := feed.Check(c, a.Raw(c.Key)); err == nil && c.Seq < 7 {
+					s.items = append(s.items, i)
+				}
+			}
+			s.items = s.items.Sort()
+			return s
+		}, nil},
 		{"three heads at once", func(_ *feedtest.Federation, a *feedtest.Author) step {
 			s := one(a.Put(feedtest.RecordKey(1), "x"), nil)
 			for i := range 2 {
@@ -108,7 +201,10 @@ func TestVerify(t *testing.T) {
 		{"another head of the same number", func(_ *feedtest.Federation, a *feedtest.Author) step {
 			return one(a, func(h *feed.Head) { h.N = 2; h.RegistrySeq = 9 })
 		}, feed.ErrEquivocation},
-		{"a gap in the chain", func(_ *feedtest.Federation, a *feedtest.Author) step { a.Head(nil); return one(a, nil) }, feed.ErrChain},
+		{"a gap in the chain", func(_ *feedtest.Federation, a *feedtest.Author) step {
+			a.Put(feedtest.RecordKey(1), "x").Head(nil)
+			return one(a.Put(feedtest.RecordKey(2), "y"), nil)
+		}, feed.ErrChain},
 		{"a chain out of order", func(_ *feedtest.Federation, a *feedtest.Author) step {
 			x, y, z := one(a, nil), one(a, nil), one(a, nil)
 			return step{heads: [][]byte{y.heads[0], x.heads[0], z.heads[0]}}
@@ -179,13 +275,13 @@ func TestVerify(t *testing.T) {
 			return step{s.heads, append(s.items, s.items...)}
 		}, identity.ErrMalformed},
 		{"much at once with one signature", func(f *feedtest.Federation, a *feedtest.Author) step {
-			env, items := a.Fill(100, 101+feed.LargeChange, "x").Head(nil, f.Member("ada").Publish)
+			env, items := a.Fill(100, 100+feed.LargeChange, "x").Head(nil, f.Member("ada").Publish)
 			return step{[][]byte{env}, items}
 		}, feed.ErrUnapproved},
 		{"as much as one signature allows", func(f *feedtest.Federation, a *feedtest.Author) step {
-			env, items := a.Fill(100, 100+feed.LargeChange, "x").Head(nil, f.Member("ada").Publish)
+			env, items := a.Fill(100, 99+feed.LargeChange, "x").Head(nil, f.Member("ada").Publish)
 			return step{[][]byte{env}, items}
-		}, nil},
+		}, nil}, // one was changed earlier that day
 		{"much at once with both signatures", func(f *feedtest.Federation, a *feedtest.Author) step {
 			env, items := a.Fill(100, 101+feed.LargeChange, "x").Head(nil, f.Member("ada").Publish, f.Member("ada").Admin)
 			return step{[][]byte{env}, items}
@@ -198,7 +294,9 @@ func TestVerify(t *testing.T) {
 			a.Put(feedtest.RecordKey(0), "second").Head(nil)
 			held := a.Clone()
 			s := c.make(f, a)
-			v, err := f.Rules().Verify(held.View(), s.heads, s.items)
+			rules := f.Rules()
+			rules.Now = rules.Now.Add(48 * time.Hour)
+			v, err := rules.Verify(held.View(), s.heads, s.items)
 			if !errors.Is(err, c.err) || (err == nil) != (c.err == nil) {
 				t.Fatalf("Verify: %v, want %v", err, c.err)
 			}
@@ -264,6 +362,7 @@ func apply(t *testing.T, script []byte) {
 	f := feedtest.NewFederation("ada")
 	a := f.Author("ada")
 	held := a.Clone()
+	changed := false
 	for i := 0; i+1 < len(script) && i < 400; i += 2 {
 		k := feedtest.RecordKey(int(script[i] % 40))
 		switch script[i+1] % 8 {
@@ -272,6 +371,10 @@ func apply(t *testing.T, script []byte) {
 		case 2:
 			a.Erase(k)
 		case 3:
+			if !changed {
+				continue
+			}
+			changed = false
 			env, items := a.Head(nil, f.Member("ada").Publish, f.Member("ada").Admin)
 			v, err := f.Rules().Verify(held.View(), [][]byte{env}, items)
 			if err != nil {
@@ -289,6 +392,7 @@ func apply(t *testing.T, script []byte) {
 		default:
 			a.Put(k, fmt.Sprint(i, script[i+1]))
 		}
+		changed = changed || script[i+1]%8 != 3
 	}
 }
 

@@ -19,8 +19,9 @@ const (
 	TypeBeat         Type = "beat"
 	TypeInvitation   Type = "invitation"
 	TypeKnock        Type = "knock"
-	TypeOverlay      Type = "overlay"
 	TypeStatement    Type = "statement"
+	TypeRuling       Type = "ruling"
+	TypeBundle       Type = "bundle"
 )
 
 // AlgorithmEd25519 is the one signature algorithm of this version.

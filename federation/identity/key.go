@@ -29,6 +29,9 @@ const (
 	RolePublish Role = "publish"
 	RoleNode    Role = "node"
 	RoleSeal    Role = "seal"
+	// RoleRecovery stands on a sheet of paper and replaces the other keys of a
+	// member that lost them.
+	RoleRecovery Role = "recovery"
 )
 
 // Errors of key files.

@@ -21,10 +21,22 @@ const (
 	KindAdmit Kind = "admit"
 	// KindApprove consents to a proposal. Signed by one or more members.
 	KindApprove Kind = "approve"
-	// KindObject speaks against a proposal. Signed by one member.
+	// KindObject speaks against a proposal, or stops a change of the member's
+	// keys that its admin key did not sign. Signed by one member.
 	KindObject Kind = "object"
 	// KindNode states a member's nodes. Signed by that member.
 	KindNode Kind = "node"
+	// KindKeys changes a member's keys and epoch. Signed by that member; by its
+	// recovery key or as many others as a ruling needs, it waits for RekeyWait.
+	KindKeys Kind = "keys"
+	// KindEvidence puts on record that a feed was signed in two ways. Signed by
+	// any one member.
+	KindEvidence Kind = "evidence"
+	// KindRuling puts a ruling on record that has its signatures. Signed by any
+	// one member.
+	KindRuling Kind = "ruling"
+	// KindCaretaker names a member's caretakers. Signed by that member.
+	KindCaretaker Kind = "caretaker"
 )
 
 // Command is a change of the registry as its signers made it.

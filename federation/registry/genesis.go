@@ -91,6 +91,7 @@ func Begin(e Entry) (*State, error) {
 		name:       g.Name,
 		demo:       g.Demo,
 		founder:    g.Founder.Origin,
+		roots:      g.Founder.roots(),
 		seq:        1,
 		hash:       chain(identity.Hash{}, e.Encode()),
 		time:       e.Time,

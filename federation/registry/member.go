@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/2ps-project/waymark/federation/feed"
 	"github.com/2ps-project/waymark/federation/identity"
 )
 
@@ -53,6 +54,8 @@ type Key struct {
 	// zero while the key is in use.
 	From Mark `cbor:"3,keyasint"`
 	To   Mark `cbor:"4,keyasint"`
+	// Revoked: somebody else may have it. It never comes back.
+	Revoked bool `cbor:"5,keyasint,omitempty"`
 }
 
 // covers reports whether the key is good for the head at m.
@@ -124,7 +127,8 @@ func (m Machine) node() Node {
 	return n
 }
 
-func (n Node) machine() Machine {
+// Machine is the node as its member states it.
+func (n Node) Machine() Machine {
 	return Machine{Key: n.Key, Endpoints: n.Addresses, Publisher: n.Publisher, Voter: n.VoterOptIn}
 }
 
@@ -231,6 +235,11 @@ type Member struct {
 	Seal         identity.SealPublicKey
 	Keys         []Key
 	Nodes        []Node
+	// Good is the head of the epoch before to which the feed went back when the
+	// present epoch began; zero when it did not go back.
+	Good feed.Place
+	// Caretakers may add alerts while the member is dark.
+	Caretakers []identity.OriginID
 }
 
 // Active reports whether the member's keys speak.
@@ -259,6 +268,7 @@ func (m Member) Publisher() (Node, bool) {
 // clone shares nothing that a caller could change.
 func (m Member) clone() Member {
 	m.Keys = slices.Clone(m.Keys)
+	m.Caretakers = slices.Clone(m.Caretakers)
 	m.Nodes = slices.Clone(m.Nodes)
 	for i := range m.Nodes {
 		m.Nodes[i].Addresses = slices.Clone(m.Nodes[i].Addresses)

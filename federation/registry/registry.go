@@ -21,6 +21,7 @@ const Version = 1
 const (
 	domainEntry   = 0x30 // chain: previous hash, entry
 	domainCommand = 0x31 // a command's body, as approvals name it
+	domainRuling  = 0x32 // a ruling's body
 )
 
 // Errors of the registry. Everything that Apply refuses wraps one of them, and
@@ -71,6 +72,9 @@ const (
 	MaxReason    = 1000            // bytes of a reason
 	MaxNodes     = 8               // nodes of one member
 	MaxEndpoints = 4               // endpoints of one node
+	MaxKeys      = 32              // keys of one member, out of use ones included
+	MaxAdminKeys = 4               // admin keys of one member in use, and recovery keys
+	MaxRulings   = 16384           // rulings on record
 	MaxOpen      = 64              // open invitations of one member, and proposals waiting at once
 
 	window = 10_000 // entries for which command ids are remembered and bases accepted

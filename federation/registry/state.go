@@ -15,6 +15,7 @@ type State struct {
 	name       string
 	demo       bool
 	founder    identity.OriginID
+	roots      []identity.PublicKey // the founder's nodes, as the genesis names them: one is the first voter
 
 	seq  uint64
 	hash identity.Hash
@@ -26,6 +27,9 @@ type State struct {
 	proposals   []Proposal
 	policy      Policy
 	seen        seen
+	rekeys      []Rekey
+	forks       []Fork
+	rulings     []Recorded // sorted by target
 }
 
 // InvitationStatus is what has become of an invitation.
@@ -169,31 +173,6 @@ func (s *State) Node(id identity.NodeID) (Node, Member, bool) {
 	return Node{}, Member{}, false
 }
 
-// HeadKey finds the key by which an active member's feed may be signed at a
-// place; it answers false for every other key, epoch and member.
-func (s *State) HeadKey(origin identity.OriginID, epoch, n uint64, id identity.KeyID) (identity.PublicKey, bool) {
-	i := s.origin(origin)
-	if i < 0 || !s.members[i].Active() || epoch == 0 || epoch > s.members[i].Epoch {
-		return identity.PublicKey{}, false
-	}
-	for _, k := range s.members[i].Keys {
-		if k.Role == identity.RolePublish && k.covers(Mark{epoch, n}) && k.Public.ID() == id {
-			return k.Public, true
-		}
-	}
-	return identity.PublicKey{}, false
-}
-
-// AdminKey finds an admin key of an active member, as a second look at large
-// changes needs it.
-func (s *State) AdminKey(origin identity.OriginID, id identity.KeyID) (identity.PublicKey, bool) {
-	i := s.origin(origin)
-	if i < 0 || !s.members[i].Active() {
-		return identity.PublicKey{}, false
-	}
-	return s.members[i].Key(identity.RoleAdmin, id)
-}
-
 // Invitations are all invitations, in the order in which they were given out.
 func (s *State) Invitations() []Invitation { return slices.Clone(s.invitations) }
 
@@ -254,62 +233,22 @@ func (s *State) admin(id identity.KeyID) (identity.PublicKey, int) {
 	return identity.PublicKey{}, -1
 }
 
+// recovery finds a member that is active or suspended by a recovery key of it.
+func (s *State) recovery(id identity.KeyID) (identity.PublicKey, int) {
+	for i, m := range s.members {
+		if m.Active() || m.Status == StatusSuspended {
+			if k, ok := m.Key(identity.RoleRecovery, id); ok {
+				return k, i
+			}
+		}
+	}
+	return identity.PublicKey{}, -1
+}
+
 func sortMembers(members []Member) {
 	slices.SortFunc(members, func(a, b Member) int {
 		return cmp.Or(cmp.Compare(a.Country, b.Country), slices.Compare(a.Origin[:], b.Origin[:]))
 	})
-}
-
-// encoded is the whole state in one deterministic form.
-type encoded struct {
-	Federation  identity.FederationID `cbor:"1,keyasint"`
-	Name        string                `cbor:"2,keyasint"`
-	Demo        bool                  `cbor:"3,keyasint"`
-	Founder     identity.OriginID     `cbor:"4,keyasint"`
-	Seq         uint64                `cbor:"5,keyasint"`
-	Hash        identity.Hash         `cbor:"6,keyasint"`
-	Time        int64                 `cbor:"7,keyasint"`
-	Closed      bool                  `cbor:"8,keyasint"`
-	Members     []encodedMember       `cbor:"9,keyasint"`
-	Invitations []Invitation          `cbor:"10,keyasint"`
-	Proposals   []Proposal            `cbor:"11,keyasint"`
-	Policy      Policy                `cbor:"12,keyasint"`
-	Seen        []ID                  `cbor:"13,keyasint"` // in the order of their entries
-}
-
-type encodedMember struct {
-	Origin       identity.OriginID      `cbor:"1,keyasint"`
-	Country      string                 `cbor:"2,keyasint"`
-	Operator     string                 `cbor:"3,keyasint"`
-	OperatorType string                 `cbor:"4,keyasint"`
-	Status       Status                 `cbor:"5,keyasint"`
-	Epoch        uint64                 `cbor:"6,keyasint"`
-	Since        uint64                 `cbor:"7,keyasint"`
-	Seal         identity.SealPublicKey `cbor:"8,keyasint"`
-	Keys         []Key                  `cbor:"9,keyasint"`
-	Nodes        []Machine              `cbor:"10,keyasint"`
-}
-
-// Encode is the state as bytes: equal states have equal bytes. It is for
-// comparing; a state is rebuilt from its entries, never from this.
-func (s *State) Encode() []byte {
-	e := encoded{
-		Federation: s.federation, Name: s.name, Demo: s.demo, Founder: s.founder,
-		Seq: s.seq, Hash: s.hash, Time: s.time, Closed: s.closed,
-		Invitations: s.invitations, Proposals: s.proposals, Policy: s.policy, Seen: s.seen.list(),
-	}
-	for _, m := range s.members {
-		em := encodedMember{m.Origin, m.Country, m.Operator, m.OperatorType, m.Status, m.Epoch, m.Since, m.Seal, m.Keys, nil}
-		for _, n := range m.Nodes {
-			em.Nodes = append(em.Nodes, n.machine())
-		}
-		e.Members = append(e.Members, em)
-	}
-	b, err := identity.Marshal(e)
-	if err != nil { // the type holds nothing that cannot be encoded
-		panic(err)
-	}
-	return b
 }
 
 // Replay rebuilds a state from all entries of a registry, the genesis first.

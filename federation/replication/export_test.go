@@ -1,6 +1,11 @@
 package replication
 
-import "github.com/2ps-project/waymark/federation/feed"
+import (
+	"context"
+
+	"github.com/2ps-project/waymark/federation/feed"
+	"github.com/2ps-project/waymark/federation/identity"
+)
 
 // Limits that tests look at.
 const (
@@ -31,6 +36,9 @@ func DecodeEvery(b []byte) (items feed.Items, err error) {
 // Decode reads a message.
 func Decode(b []byte, v any) error { return newCodec().decode(b, v) }
 
+// Encoder encodes many messages of one federation.
+func Encoder() func(v any) ([]byte, error) { return newCodec().encode }
+
 // Encode is a message as it travels.
 func Encode(v any) ([]byte, error) { return newCodec().encode(v) }
 
@@ -50,3 +58,18 @@ func Samples(head, record []byte, c feed.Change) [][]byte {
 	}
 	return out
 }
+
+// Gate bounds what is served.
+type Gate struct{ g *gate }
+
+// NewGate is a gate that nobody went through.
+func NewGate() Gate { return Gate{newGate()} }
+
+// Enter admits a request.
+func (g Gate) Enter(ctx context.Context, peer identity.NodeID) bool { return g.g.enter(ctx, peer) }
+
+// Sent charges for an answer.
+func (g Gate) Sent(peer identity.NodeID, n int) { g.g.sent(peer, n) }
+
+// Leave ends a request.
+func (g Gate) Leave(peer identity.NodeID) { g.g.leave(peer) }

@@ -3,9 +3,7 @@ package replication
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/2ps-project/waymark/federation/feed"
@@ -36,127 +34,94 @@ func (r *Replicator) HeardHead(ctx context.Context, peer identity.NodeID, envelo
 	r.hear(ctx, peer, announcement{Head: envelope})
 }
 
-func (r *Replicator) heldHead(o identity.OriginID) *feed.SignedHead {
-	view, err := r.o.Store.View(o)
-	if err != nil {
-		return nil
-	}
-	defer view.Close()
-	return view.Head()
-}
-
 // hear takes an announcement: it applies a small change at once where it fits,
 // and otherwise wants what is newer.
 func (r *Replicator) hear(ctx context.Context, peer identity.NodeID, a announcement) {
+	if a.RegistrySeq > r.o.RegistrySeq() && r.o.NewRegistry != nil {
+		r.o.NewRegistry(a.RegistrySeq)
+	}
+	if len(a.Docket) > 0 {
+		r.hearItems(peer, a.Docket)
+	}
+	if len(a.Digest) > 0 {
+		r.later(func(ctx context.Context) { r.exchange(ctx, peer, a.Digest) })
+	}
 	if len(a.Head) > 0 {
 		r.hearHead(ctx, peer, a)
 	}
 	if len(a.Beat) > 0 {
 		r.hearBeat(peer, a.Beat)
 	}
-	if a.RegistrySeq > r.o.RegistrySeq() && r.o.NewRegistry != nil {
-		r.o.NewRegistry(a.RegistrySeq)
-	}
 }
 
 func (r *Replicator) hearHead(ctx context.Context, peer identity.NodeID, a announcement) {
 	head, err := r.o.Rules().CheckHead(a.Head)
 	if err != nil {
-		if h, perr := feed.ParseHead(a.Head); perr == nil && h.RegistrySeq > r.o.RegistrySeq() && r.o.NewRegistry != nil {
-			r.o.NewRegistry(h.RegistrySeq) // signed under a registry that we do not know yet; it comes again
-			return
-		}
-		r.refuse(peer, "head", err)
+		r.judge(peer, a.Head, err)
 		return
 	}
 	if head.RegistrySeq > r.o.RegistrySeq() && r.o.NewRegistry != nil {
 		r.o.NewRegistry(head.RegistrySeq)
 	}
 	held := r.heldHead(head.Origin)
-	if held != nil && !newer(head, held) {
-		if r.contradicts(head) {
-			r.freeze(peer, head)
-		}
-		return
-	}
-	if r.Frozen(head.Origin) {
+	r.compareHead(peer, head)
+	if held != nil && !newer(head, held) || !r.follows(head.Origin, head.Epoch, head.N) {
 		return
 	}
 	if head.Origin == r.o.Own && r.o.NewerOwn != nil {
 		r.o.NewerOwn(head)
 	}
-	if head.Origin != r.o.Own && len(a.Items) > 0 && r.inline(ctx, peer, held, head, a.Items) {
+	if head.Origin != r.o.Own && r.inline(ctx, peer, held, head, a.Items) {
 		return
 	}
 	r.want(head.Origin, head.Epoch, head.N, peer)
 }
 
-// contradicts reports whether another head of the same epoch and number is held.
-func (r *Replicator) contradicts(head *feed.SignedHead) bool {
-	view, err := r.o.Store.View(head.Origin)
-	if err != nil {
-		return false
+// judge deals with a head that the rules turn down: what may be right later
+// waits, the rest is refused.
+func (r *Replicator) judge(peer identity.NodeID, envelope []byte, err error) {
+	h, malformed := feed.ParseHead(envelope)
+	if malformed != nil {
+		r.refuse(peer, "head", err)
+		r.fault(peer)
+		return
 	}
-	defer view.Close()
-	held := view.Head()
-	if held == nil || held.Epoch != head.Epoch || held.N < head.N {
-		return false
+	if held := r.heldHead(h.Origin); held != nil && (held.Hash == h.Hash || held.Epoch > h.Epoch) {
+		return // an old acquaintance that today's rules no longer let in
 	}
-	envelopes, err := view.Heads(head.N, 1)
-	if err != nil || len(envelopes) == 0 {
-		return false
-	}
-	same, err := feed.ParseHead(envelopes[0])
-	return err == nil && same.Epoch == head.Epoch && same.N == head.N && same.Hash != head.Hash
-}
-
-// freeze stops following a feed of which two heads of one number were signed:
-// the last good state stays, until the registry gives the feed a new epoch. The
-// owner hears of it through NewerOwn.
-func (r *Replicator) freeze(peer identity.NodeID, head *feed.SignedHead) {
-	r.refuse(peer, "equivocation", feed.ErrEquivocation)
-	r.mu.Lock()
-	was := r.frozen[head.Origin]
-	if was == nil || was.Epoch < head.Epoch {
-		r.frozen[head.Origin] = head
-		for _, p := range r.peers {
-			p.compared = false // each is told, the owner too, who may know nothing of it
+	switch {
+	case errors.Is(err, feed.ErrFuture):
+		r.park(parked{head: h, peer: peer})
+	case h.RegistrySeq > r.o.RegistrySeq() && r.o.NewRegistry != nil:
+		// Signed under a registry that we do not know yet. That comes first.
+		r.park(parked{head: h, peer: peer, registry: h.RegistrySeq})
+		r.o.NewRegistry(h.RegistrySeq)
+	default:
+		r.refuse(peer, kindOf(err, "head"), err)
+		if lies(err) {
+			r.fault(peer)
 		}
-		r.Poke()
 	}
-	r.mu.Unlock()
-	if head.Origin == r.o.Own && r.o.NewerOwn != nil {
-		r.o.NewerOwn(head)
-	}
-}
-
-// Frozen reports whether two contradicting heads of the feed's epoch were seen,
-// so that it is not followed any further.
-func (r *Replicator) Frozen(o identity.OriginID) bool {
-	r.mu.Lock()
-	at, frozen := r.frozen[o]
-	r.mu.Unlock()
-	if !frozen {
-		return false
-	}
-	epoch, active := r.o.Rules().Keys.Epoch(o)
-	return active && epoch <= at.Epoch
 }
 
 // inline applies a change that came with its announcement; false when it does
 // not fit onto what is held.
 func (r *Replicator) inline(ctx context.Context, peer identity.NodeID, held, head *feed.SignedHead, in []item) bool {
-	if held == nil && head.N != 1 || held != nil && (held.Epoch != head.Epoch || head.N != held.N+1) {
+	if held == nil && head.N != 1 || held != nil && head.N != held.N+1 {
 		return false
 	}
+	if len(in) == 0 && (held == nil || head.Seq != held.Seq) {
+		return false // too large to travel inside
+	}
 	lock := r.lock(head.Origin)
-	if !lock.TryLock() {
+	if !lock.try() {
 		return false // a pull is under way and will bring it
 	}
-	defer lock.Unlock()
+	defer lock.unlock()
 	items, err := checkItems(in)
 	if err != nil {
 		r.refuse(peer, "record", err)
+		r.fault(peer)
 		return false
 	}
 	view, err := r.o.Store.View(head.Origin)
@@ -170,41 +135,82 @@ func (r *Replicator) inline(ctx context.Context, peer identity.NodeID, held, hea
 	}
 	if err != nil {
 		if !errors.Is(err, feed.ErrOlder) && !errors.Is(err, feed.ErrMoved) {
-			r.refuse(peer, "change", err)
+			r.refuse(peer, kindOf(err, "change"), err)
 		}
 		return false
 	}
+	r.took(head.Origin)
 	return true
 }
 
-func (r *Replicator) hearBeat(peer identity.NodeID, envelope []byte) {
-	b, err := r.o.Rules().CheckBeat(envelope)
-	if err != nil {
-		if _, perr := feed.ParseBeat(envelope); perr != nil || !errors.Is(err, feed.ErrOrigin) {
-			r.refuse(peer, "beat", err)
+// took is told that a feed moved on.
+func (r *Replicator) took(o identity.OriginID) {
+	r.mu.Lock()
+	delete(r.stuck, o)
+	b := r.beats[o]
+	r.mu.Unlock()
+	if b != nil {
+		r.keepBeat(b)
+	}
+}
+
+// keepBeat keeps a checked beat of what is held, and one of a later head until
+// that is held.
+func (r *Replicator) keepBeat(b *feed.SignedBeat) {
+	held := r.heldHead(b.Origin)
+	if held == nil || b.Epoch > held.Epoch || held.Epoch == b.Epoch && b.N > held.N {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if old := r.beats[b.Origin]; old == nil || old.Epoch < b.Epoch || old.Epoch == b.Epoch && old.Counter < b.Counter {
+			r.beats[b.Origin] = b
 		}
 		return
 	}
-	held := r.heldHead(b.Origin)
-	if held == nil || held.Epoch == b.Epoch && b.N > held.N {
-		r.want(b.Origin, b.Epoch, b.N, peer)
-		return
+	r.mu.Lock()
+	if r.beats[b.Origin] == b {
+		delete(r.beats, b.Origin)
 	}
-	if r.Frozen(b.Origin) {
+	r.mu.Unlock()
+	if held.Epoch != b.Epoch || held.N != b.N || [16]byte(held.Hash[:16]) != b.Head {
 		return // what it confirms is not what is held
-	}
-	if held.Epoch == b.Epoch && held.N == b.N && [16]byte(held.Hash[:16]) != b.Head {
-		r.refuse(peer, "equivocation", feed.ErrEquivocation)
-		return
 	}
 	if err := r.o.Store.PutBeat(b); err != nil {
 		r.o.Logger.Warn("a sign of life could not be kept", "err", err)
 	}
 }
 
+func (r *Replicator) hearBeat(peer identity.NodeID, envelope []byte) {
+	b, err := r.o.Rules().CheckBeat(envelope)
+	if err != nil {
+		if _, perr := feed.ParseBeat(envelope); perr != nil || !(errors.Is(err, feed.ErrOrigin) || errors.Is(err, feed.ErrEpoch) || errors.Is(err, feed.ErrFuture)) {
+			r.refuse(peer, "beat", err)
+			r.fault(peer)
+		}
+		return
+	}
+	if b.Origin == r.o.Own && r.o.OwnBeat != nil {
+		r.o.OwnBeat(b)
+	}
+	held := r.heldHead(b.Origin)
+	if held == nil || b.Epoch > held.Epoch || held.Epoch == b.Epoch && b.N > held.N {
+		r.keepBeat(b)
+		r.want(b.Origin, b.Epoch, b.N, peer)
+		return
+	}
+	if held.Epoch != b.Epoch || r.Frozen(b.Origin) {
+		return // what it confirms is not what is held
+	}
+	if held.N == b.N && [16]byte(held.Hash[:16]) != b.Head {
+		r.refuse(peer, "equivocation", feed.ErrEquivocation)
+		r.later(func(ctx context.Context) { r.disputed(ctx, peer, b.Origin, b.N) })
+		return
+	}
+	r.keepBeat(b)
+}
+
 // want remembers that a newer head exists, and who has it.
 func (r *Replicator) want(o identity.OriginID, epoch, n uint64, peer identity.NodeID) {
-	if r.Frozen(o) {
+	if !r.follows(o, epoch, n) {
 		return
 	}
 	r.mu.Lock()
@@ -219,104 +225,12 @@ func (r *Replicator) want(o identity.OriginID, epoch, n uint64, peer identity.No
 	}
 	if i := slices.Index(w.sources, peer); i >= 0 {
 		w.sources = slices.Delete(w.sources, i, i+1)
+	} else {
+		w.after = time.Time{} // nobody has asked it yet
 	}
 	w.sources = slices.Insert(w.sources, 0, peer)
-	w.sources = w.sources[:min(len(w.sources), 8)]
+	w.sources = w.sources[:min(len(w.sources), maxSources)]
 	if !w.running {
 		r.Poke()
 	}
-}
-
-// startPulls starts pulling what is wanted, as far as the limits allow.
-func (r *Replicator) startPulls(ctx context.Context, wg *sync.WaitGroup) {
-	now := r.o.Now()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for o, w := range r.wanted {
-		if w.running || now.Before(w.after) {
-			continue
-		}
-		if r.pulling >= maxPulls {
-			return
-		}
-		w.running = true
-		r.pulling++
-		sources := slices.Clone(w.sources)
-		wg.Go(func() { r.satisfy(ctx, o, sources) })
-	}
-}
-
-// satisfy pulls a feed from whoever showed the newer head, then from others.
-func (r *Replicator) satisfy(ctx context.Context, o identity.OriginID, sources []identity.NodeID) {
-	others := r.o.Peers()
-	rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
-	for _, id := range others {
-		if !slices.Contains(sources, id) {
-			sources = append(sources, id)
-		}
-	}
-	got, denied, failed := false, 0, 0
-	for _, peer := range sources {
-		if !slices.Contains(others, peer) {
-			continue // no longer in the registry
-		}
-		err := r.pull(ctx, o, peer)
-		if ctx.Err() != nil {
-			break
-		}
-		switch {
-		case err == nil:
-			got = true
-		case errors.Is(err, errNothing), errors.Is(err, feed.ErrOlder), errors.Is(err, feed.ErrMoved):
-			denied++
-		case wrong(err):
-			failed++
-			r.refuse(peer, "feed", err)
-		default:
-			r.o.Logger.Info("a feed could not be fetched from a peer; trying the next", "origin", o.String(), "peer", peer.String(), "err", err)
-		}
-		if got {
-			break
-		}
-	}
-	held, frozen := r.heldHead(o), r.Frozen(o)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.pulling--
-	w := r.wanted[o]
-	w.running = false
-	switch {
-	case frozen:
-		delete(r.wanted, o)
-	case held != nil && (held.Epoch > w.epoch || held.Epoch == w.epoch && held.N >= w.n):
-		delete(r.wanted, o)
-		if got && o == r.o.Own && r.o.Adopted != nil {
-			go r.o.Adopted()
-		}
-	case got:
-		w.fails = 0
-	case denied > 0 && failed == 0:
-		// A hint that nobody in reach bears out. If it was true, whoever gave it
-		// shows its head again when it is compared with.
-		delete(r.wanted, o)
-	default:
-		w.after = r.o.Now().Add(retryEvery << min(w.fails, 6))
-		w.fails++
-	}
-	r.Poke()
-}
-
-// wrong reports whether an error says that a peer sent what cannot be right,
-// rather than that it could not be asked.
-func wrong(err error) bool {
-	for _, kind := range []error{
-		feed.ErrRoot, feed.ErrMismatch, feed.ErrChain, feed.ErrTooLarge, feed.ErrFederation, feed.ErrOrigin, feed.ErrSigner,
-		feed.ErrUnapproved, feed.ErrEquivocation, identity.ErrMalformed, identity.ErrBadSignature, identity.ErrUnknownKey,
-		identity.ErrUnsigned, identity.ErrAlgorithm,
-	} {
-		if errors.Is(err, kind) {
-			return true
-		}
-	}
-	return false
 }

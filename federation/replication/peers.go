@@ -16,7 +16,7 @@ import (
 // startProbes compares with peers that are new, or were out of reach when last
 // asked, and forgets those that left the registry.
 func (r *Replicator) startProbes(ctx context.Context, wg *sync.WaitGroup) {
-	now := r.o.Now()
+	moment := now()
 	known := r.o.Peers()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -24,20 +24,21 @@ func (r *Replicator) startProbes(ctx context.Context, wg *sync.WaitGroup) {
 		if !slices.Contains(known, id) {
 			delete(r.peers, id)
 			delete(r.agreed, id)
+			r.serving.forget(id)
 		}
 	}
 	met := true
 	for _, id := range known {
 		p := r.peers[id]
 		if p == nil {
-			p = new(peerState)
+			p = newPeer()
 			r.peers[id] = p
 		}
 		met = met && p.asked
-		if p.busy || p.compared && !p.down || now.Before(p.next) {
+		if p.busy || p.compared && !p.down || moment.Before(p.next) {
 			continue
 		}
-		p.busy, p.next = true, now.Add(probeEvery)
+		p.busy, p.next = true, moment.Add(probeEvery)
 		down := p.down
 		wg.Go(func() {
 			if down && r.o.Reset != nil {
@@ -58,12 +59,52 @@ func (r *Replicator) startProbes(ctx context.Context, wg *sync.WaitGroup) {
 	}
 }
 
+// peerState is what is known of a peer. A hint, never proof.
+type peerState struct {
+	down     bool
+	since    time.Time // when it went down
+	compared bool      // since it was last new or down
+	asked    bool      // at least once, with or without an answer
+	doubted  time.Time // when a connection with it was lost; zero since it last answered
+	busy     bool      // being probed
+	next     time.Time
+
+	slots  chan struct{} // pulls from it
+	active int
+	faults int       // times that it was slow or lied, in a row
+	last   time.Time // tried after all others until then
+
+	clock   time.Duration // how far this machine's clock is ahead of its
+	clockAt time.Time     // when that was measured; zero when never
+	dockets string        // the digests of both dockets when they were exchanged last
+}
+
+func newPeer() *peerState { return &peerState{slots: make(chan struct{}, perSource)} }
+
+// Doubt is told that a connection with a peer was lost: it is asked again soon,
+// so that its absence is known long before there is something to tell it.
+func (r *Replicator) Doubt(peer identity.NodeID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p := r.peers[peer]; p != nil && !p.down && p.compared {
+		p.compared, p.doubted = false, now()
+		r.Poke()
+	}
+}
+
 func (r *Replicator) randomPeer() (identity.NodeID, bool) {
 	known := r.o.Peers()
 	if len(known) == 0 {
 		return identity.NodeID{}, false
 	}
 	return known[rand.IntN(len(known))], true
+}
+
+func (r *Replicator) isDown(peer identity.NodeID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.peers[peer]
+	return p != nil && p.down
 }
 
 func (r *Replicator) reached(peer identity.NodeID) {
@@ -80,11 +121,11 @@ func (r *Replicator) missed(peer identity.NodeID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if p := r.peers[peer]; p != nil && !p.down {
-		p.down, p.since = true, r.o.Now()
+		p.down, p.since = true, now()
 		if !p.doubted.IsZero() {
 			p.since = p.doubted
 		}
-		p.next = r.o.Now().Add(probeEvery)
+		p.next = now().Add(probeEvery)
 	}
 }
 
@@ -94,14 +135,19 @@ func (r *Replicator) compare(ctx context.Context, peer identity.NodeID) {
 	ask, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	var theirs heads
+	before := r.o.Now()
 	if err := r.call(ask, peer, http.MethodGet, "/r1/heads", nil, &theirs); err != nil {
 		if ctx.Err() == nil {
 			r.missed(peer)
 		}
 		return
 	}
+	after := r.o.Now()
 	r.mu.Lock()
 	if p := r.peers[peer]; p != nil {
+		if took := after.Sub(before); theirs.Clock > 0 && took >= 0 && took < probeTimeout {
+			p.clock, p.clockAt = before.Add(took/2).Sub(time.Unix(theirs.Clock, 0)).Truncate(time.Second), now()
+		}
 		if p.down {
 			for _, w := range r.wanted {
 				w.after = time.Time{} // what could not be had may be had from it
@@ -113,6 +159,7 @@ func (r *Replicator) compare(ctx context.Context, peer identity.NodeID) {
 	if theirs.RegistrySeq > r.o.RegistrySeq() && r.o.NewRegistry != nil {
 		r.o.NewRegistry(theirs.RegistrySeq)
 	}
+	r.exchange(ctx, peer, theirs.Docket) // first, since it says what is forked
 	shown := make(map[identity.OriginID]*feed.SignedHead)
 	for _, st := range theirs.Feeds[:min(len(theirs.Feeds), maxFeeds)] {
 		r.hear(ctx, peer, announcement{Head: st.Head, Beat: st.Beat})
@@ -137,8 +184,8 @@ func (r *Replicator) compare(ctx context.Context, peer identity.NodeID) {
 	r.mu.Lock()
 	proofs := slices.Collect(maps.Values(r.frozen))
 	r.mu.Unlock()
-	for _, h := range proofs {
-		r.push(ctx, peer, announcement{Head: h.Envelope})
+	for _, f := range proofs {
+		r.push(ctx, peer, announcement{Head: f.b.Envelope})
 	}
 }
 
@@ -177,9 +224,9 @@ func (r *Replicator) push(ctx context.Context, peer identity.NodeID, a announcem
 }
 
 // tell pushes to the peers that were reachable last, at most maxPush of them,
-// and lets gossip do the rest.
-func (r *Replicator) tell(ctx context.Context, a announcement) {
-	peers := r.o.Peers()
+// but one, and lets gossip do the rest.
+func (r *Replicator) tell(ctx context.Context, but identity.NodeID, a announcement) {
+	peers := slices.DeleteFunc(slices.Clone(r.o.Peers()), func(id identity.NodeID) bool { return id == but })
 	rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
 	var wg sync.WaitGroup
 	for _, peer := range peers[:min(len(peers), maxPush)] {
@@ -188,9 +235,9 @@ func (r *Replicator) tell(ctx context.Context, a announcement) {
 	wg.Wait()
 }
 
-// Announce spreads a head that was just published. It returns when every peer
-// answered or was given up on.
-func (r *Replicator) Announce(ctx context.Context, v *feed.Verified) {
+// announcementOf is a step as peers are told of it, with its changes when they
+// are small.
+func announcementOf(v *feed.Verified) announcement {
 	a := announcement{Head: v.Head().Envelope}
 	if items, ok := v.Delta().(feed.Items); ok {
 		size := 0
@@ -202,15 +249,33 @@ func (r *Replicator) Announce(ctx context.Context, v *feed.Verified) {
 			a.Items = nil
 		}
 	}
+	return a
+}
+
+// Announce spreads a head that was just published. It returns when every peer
+// answered or was given up on.
+func (r *Replicator) Announce(ctx context.Context, v *feed.Verified) {
 	if r.o.Gossip != nil {
 		r.o.Gossip(v.Origin(), v.Head().Envelope)
 	}
-	r.tell(ctx, a)
+	r.tell(ctx, identity.NodeID{}, announcementOf(v))
+}
+
+// Relay tells some peers of a step that was just taken from others: those that
+// hear of little but through this node. It returns when each answered or was
+// given up on.
+func (r *Replicator) Relay(ctx context.Context, v *feed.Verified, peers []identity.NodeID) {
+	a := announcementOf(v)
+	var wg sync.WaitGroup
+	for _, peer := range peers {
+		wg.Go(func() { r.push(ctx, peer, a) })
+	}
+	wg.Wait()
 }
 
 // SpreadRegistry tells peers how far the registry has got here.
 func (r *Replicator) SpreadRegistry(ctx context.Context, seq uint64) {
-	r.tell(ctx, announcement{RegistrySeq: seq})
+	r.tell(ctx, identity.NodeID{}, announcement{RegistrySeq: seq})
 }
 
 // beat signs that the own feed still stands, and spreads it.
@@ -224,6 +289,6 @@ func (r *Replicator) beat(ctx context.Context) {
 		return
 	}
 	if b != nil {
-		r.tell(ctx, announcement{Beat: b.Envelope})
+		r.tell(ctx, identity.NodeID{}, announcement{Beat: b.Envelope})
 	}
 }

@@ -1,11 +1,9 @@
 package replication
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/2ps-project/waymark/federation/feed"
@@ -25,64 +23,229 @@ const (
 	slackBytes = 8 << 20
 )
 
-// errNothing is returned when the peer has nothing newer.
-var errNothing = errors.New("the peer has nothing newer")
+// How long one source goes on while others wait, and how fast it must be after
+// a first while.
+const (
+	turnFor   = 2 * time.Minute
+	slowAfter = 15 * time.Second
+	slowRate  = 8 << 10 // bytes a second, of records as they are stored
+)
 
-// pull is one attempt to bring one feed up to what one peer holds.
+// pull brings one feed up to what peers hold. What it has fetched outlives the
+// peer that it came from: records are named by their hashes and the list of
+// changes by its numbers, so that the next peer goes on where one stopped.
+//
+// All but the counters is owned by whoever holds the feed's lock.
 type pull struct {
-	r       *Replicator
-	peer    identity.NodeID
-	origin  identity.OriginID
-	held    *feed.SignedHead
+	r        *Replicator
+	origin   identity.OriginID
+	peer     identity.NodeID
+	rules    feed.Rules    // of this source's turn: one moment for all that it shows
+	patience time.Duration // for one call
+	others   func() bool   // whether there are sources that were not asked yet
+	turn     time.Time     // when this source's turn began
+	turnFrom uint64        // what was fetched by then
+
+	begun bool
+	held  *feed.SignedHead // what it starts from
+	chain []*feed.SignedHead
+
+	reading     bool // of the list of changes
+	since       uint64
+	live        bool
+	first, last *feed.SignedHead // shown with the first page and the last one so far
+	givers      map[identity.NodeID]bool
+
+	left    int  // records that were taken out again
+	buckets bool // the list of changes did not lead there
 	items   feed.Items
 	size    int
 	staging feed.Staging
 
-	gotItems, gotBytes uint64 // in all
+	gotItems, gotBytes uint64 // since it began anew
+
+	fetched                     atomic.Uint64 // bytes, ever
+	records, bytes, of, ofBytes atomic.Uint64
+	fresh                       atomic.Bool
 }
 
-// pull fetches what is missing of a feed from one peer: by the list of changes,
-// or by comparing buckets where that does not fit.
-func (r *Replicator) pull(ctx context.Context, origin identity.OriginID, peer identity.NodeID) error {
-	lock := r.lock(origin)
-	lock.Lock()
-	defer lock.Unlock()
-	view, err := r.o.Store.View(origin)
-	if err != nil {
+// from goes on with one peer. When that fails, what was fetched is kept if the
+// peer only could not be asked any further, and dropped if it may be wrong.
+func (p *pull) from(ctx context.Context, peer identity.NodeID, n uint64, others func() bool) error {
+	lock := p.r.lock(p.origin)
+	if err := lock.lock(ctx); err != nil {
 		return err
 	}
-	p := &pull{r: r, peer: peer, origin: origin, held: view.Head()}
-	view.Close()
-	defer p.discard()
-
-	head, err := p.byFeed(ctx)
-	if err == nil {
-		err = p.finish(ctx, head)
+	defer lock.unlock()
+	if err := p.start(peer, others); err != nil {
+		return err
 	}
-	if errors.Is(err, errPruned) || errors.Is(err, feed.ErrRoot) {
-		p.discard()
-		if head, err = p.byBuckets(ctx); err == nil {
-			err = p.finish(ctx, head)
-		}
+	err := p.attempt(ctx, n)
+	if err == nil || !kept(err) {
+		p.reset()
+		return err
+	}
+	if serr := p.spill(false); serr != nil {
+		p.reset()
+		return errors.Join(err, serr)
 	}
 	return err
 }
 
+// start begins a source's turn, from scratch when the feed moved on meanwhile.
+func (p *pull) start(peer identity.NodeID, others func() bool) error {
+	held, err := p.look()
+	if err != nil {
+		return err
+	}
+	if !p.begun || (held == nil) != (p.held == nil) || held != nil && held.Hash != p.held.Hash {
+		p.reset()
+		p.begun, p.held = true, held
+		p.fresh.Store(held == nil)
+	}
+	p.peer, p.rules, p.others = peer, p.r.o.Rules(), others
+	p.turn, p.turnFrom = now(), p.fetched.Load()
+	return nil
+}
+
+func (p *pull) look() (*feed.SignedHead, error) {
+	view, err := p.r.o.Store.View(p.origin)
+	if err != nil {
+		return nil, err
+	}
+	defer view.Close()
+	return view.Head(), nil
+}
+
+// attempt fetches by the list of changes, or by comparing buckets where that
+// does not lead to the signed head.
+func (p *pull) attempt(ctx context.Context, n uint64) error {
+	if p.held != nil && n > p.held.N+1 {
+		// More than one head is missing: they come first, since they say whether
+		// the rest is allowed and how much there is to come.
+		if err := p.connect(ctx); err != nil {
+			return err
+		}
+	}
+	if !p.buckets {
+		head, err := p.readList(ctx)
+		if err == nil {
+			err = p.finish(ctx, head)
+		}
+		if !errors.Is(err, errPruned) && !errors.Is(err, feed.ErrRoot) {
+			return err
+		}
+		if errors.Is(err, feed.ErrRoot) && len(p.givers) == 1 {
+			p.r.refuse(p.peer, "omission", err)
+			p.resetItems() // with more than one, the buckets tell what is right of it
+		}
+		p.buckets = true
+	}
+	head, err := p.byBuckets(ctx)
+	if err != nil {
+		return err
+	}
+	return p.finish(ctx, head)
+}
+
+// byBuckets compares buckets with the feed as it is held.
+func (p *pull) byBuckets(ctx context.Context) (*feed.SignedHead, error) {
+	view, err := p.r.o.Store.View(p.origin)
+	if err != nil {
+		return nil, err
+	}
+	defer view.Close()
+	if held, err := view.Leaves(); err != nil {
+		return nil, err
+	} else if p.held != nil && held.Root() != p.held.Root {
+		p.r.rots(p.origin, errRotten)
+		return nil, errRotten
+	}
+	return p.differences(ctx, view, p.shows)
+}
+
+// askError is returned when a peer could not be asked: that says nothing about
+// what it sent before.
+type askError struct{ err error }
+
+func (e askError) Error() string { return e.err.Error() }
+func (e askError) Unwrap() error { return e.err }
+
+// kept reports whether what was fetched is as good as before the error.
+func kept(err error) bool {
+	var asked askError
+	if errors.As(err, &asked) {
+		return true
+	}
+	for _, kind := range []error{errNothing, errPassed, errSlow, errTurn, errShifted, errShort} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}
+
 func (p *pull) ask(ctx context.Context, method, path string, in, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	if err := p.pace(); err != nil {
+		return err
+	}
+	patience := p.patience
+	if patience == 0 {
+		patience = callTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return p.r.call(ctx, p.peer, method, "/r1/o/"+p.origin.String()+path, in, out)
+	err := p.r.call(ctx, p.peer, method, "/r1/o/"+p.origin.String()+path, in, out)
+	if err != nil && !wrong(err) && !errors.Is(err, errPruned) && !errors.Is(err, errNothing) {
+		return askError{err}
+	}
+	return err
+}
+
+// pace ends the turn of a source that is slow, or has had its time.
+func (p *pull) pace() error {
+	took := now().Sub(p.turn)
+	got := p.fetched.Load() - p.turnFrom
+	switch {
+	case took < slowAfter || p.others == nil:
+		return nil
+	case float64(got) < took.Seconds()*slowRate && p.others():
+		return errSlow
+	case took > turnFor && p.others():
+		return errTurn
+	}
+	return nil
 }
 
 // add takes items, moving them to the store when they are many.
-func (p *pull) add(items feed.Items) (err error) {
+func (p *pull) add(items feed.Items) error {
+	bytes := 0
 	for _, i := range items {
-		p.size += len(i.Raw())
-		p.gotBytes += uint64(len(i.Raw()))
+		bytes += len(i.Raw())
 	}
-	p.gotItems += uint64(len(items))
 	p.items = append(p.items, items...)
+	p.size += bytes
+	p.gotItems += uint64(len(items))
+	p.gotBytes += uint64(bytes)
+	p.fetched.Add(uint64(bytes + 64*len(items)))
+	p.records.Store(p.gotItems)
+	p.bytes.Store(p.gotBytes)
+	if p.givers == nil {
+		p.givers = make(map[identity.NodeID]bool)
+	}
+	if len(items) > 0 {
+		p.givers[p.peer] = true
+	}
 	if len(p.items) <= heldItems && p.size <= heldBytes {
+		return nil
+	}
+	return p.spill(true)
+}
+
+// spill moves what is held in memory to the store. Without must it does so only
+// when there is something.
+func (p *pull) spill(must bool) (err error) {
+	if len(p.items) == 0 && !(must && p.staging == nil) {
 		return nil
 	}
 	if p.staging == nil {
@@ -95,224 +258,53 @@ func (p *pull) add(items feed.Items) (err error) {
 	return err
 }
 
-func (p *pull) discard() {
+// reset drops everything that was fetched.
+func (p *pull) reset() {
+	p.resetItems()
+	p.begun, p.held, p.chain, p.buckets = false, nil, nil, false
+}
+
+// resetItems drops the changes, but not the heads.
+func (p *pull) resetItems() {
 	if p.staging != nil {
 		if err := p.staging.Discard(); err != nil {
 			p.r.o.Logger.Warn("unfinished changes could not be dropped", "err", err)
 		}
 	}
 	p.staging, p.items, p.size, p.gotItems, p.gotBytes = nil, nil, 0, 0, 0
+	p.reading, p.first, p.last, p.givers, p.left = false, nil, nil, nil, 0
+	p.records.Store(0)
+	p.bytes.Store(0)
 }
 
-// byFeed reads the list of changes since the held head and returns the head
-// that it leads to. Keys that change while it reads come again, later.
-func (p *pull) byFeed(ctx context.Context) (*feed.SignedHead, error) {
-	var first *feed.SignedHead
-	since, live := uint64(0), 1
-	if p.held != nil {
-		since, live = p.held.Seq, 0
-	}
-	for {
-		var pg page
-		if err := p.ask(ctx, http.MethodGet, fmt.Sprintf("/feed?since=%d&live=%d", since, live), nil, &pg); err != nil {
-			return nil, err
-		}
-		head, err := p.newer(pg.Head)
-		if err != nil {
-			return nil, err
-		}
-		if p.held != nil && p.held.Epoch != head.Epoch {
-			return nil, errPruned // a new epoch starts over; only the buckets tell what stays
-		}
-		if first == nil {
-			first = head
-		}
-		items, err := checkItems(pg.Items)
-		if err != nil {
-			return nil, err
-		}
-		if err := p.add(items); err != nil {
-			return nil, err
-		}
-		if p.gotItems > 2*head.Seq+slackItems || p.gotBytes > 2*head.Bytes+slackBytes {
-			return nil, fmt.Errorf("%w: more was sent than head %d covers", feed.ErrRoot, head.N)
-		}
-		if !pg.More {
-			if live == 1 && head.Hash != first.Hash {
-				// What was deleted while we read was left out; fetch it now.
-				since, live, first = first.Seq, 0, head
-				continue
-			}
-			return head, nil
-		}
-		if pg.Next <= since {
-			return nil, fmt.Errorf("%w: a page that leads nowhere", identity.ErrMalformed)
-		}
-		since = pg.Next
-	}
+// drop ends the pull from outside.
+func (p *pull) drop() {
+	lock := p.r.lock(p.origin)
+	_ = lock.lock(context.Background()) // whoever holds it ends with its calls
+	defer lock.unlock()
+	p.reset()
 }
 
-// newer checks a head that the peer shows, and that it is newer than ours.
-func (p *pull) newer(envelope []byte) (*feed.SignedHead, error) {
-	head, err := p.r.o.Rules().CheckHead(envelope)
-	if err != nil {
-		return nil, err
-	}
-	if head.Origin != p.origin {
-		return nil, fmt.Errorf("%w: a head of another origin than asked for", identity.ErrMalformed)
-	}
-	if p.held != nil && !newer(head, p.held) {
-		return nil, errNothing
-	}
-	return head, nil
-}
-
-func newer(a, b *feed.SignedHead) bool {
-	return a.Epoch > b.Epoch || a.Epoch == b.Epoch && a.N > b.N
-}
-
-// byBuckets compares bucket hashes, then the entries of those that differ, and
-// fetches just the records that are missing.
-func (p *pull) byBuckets(ctx context.Context) (*feed.SignedHead, error) {
-	var t tree
-	if err := p.ask(ctx, http.MethodGet, "/tree", nil, &t); err != nil {
-		return nil, err
-	}
-	head, err := p.newer(t.Head)
-	if err != nil {
-		return nil, err
-	}
-	if len(t.Leaves) != feed.Buckets {
-		return nil, fmt.Errorf("%w: a tree of %d leaves", identity.ErrMalformed, len(t.Leaves))
-	}
-	leaves := feed.Leaves(t.Leaves)
-	if leaves.Root() != head.Root {
-		return nil, fmt.Errorf("%w: the peer's tree", feed.ErrRoot)
-	}
-	view, err := p.r.o.Store.View(p.origin)
-	if err != nil {
-		return nil, err
-	}
-	defer view.Close()
-	ours, err := view.Leaves()
-	if err != nil {
-		return nil, err
-	}
-	var differ []uint16
-	for q := range leaves {
-		if leaves[q] != ours[q] {
-			differ = append(differ, uint16(q))
-		}
-	}
-	for len(differ) > 0 {
-		batch := differ[:min(len(differ), maxBuckets)]
-		var b buckets
-		if err := p.ask(ctx, http.MethodPost, "/buckets", batch, &b); err != nil {
-			return nil, err
-		}
-		if len(b.Lists) == 0 || len(b.Lists) > len(batch) {
-			return nil, fmt.Errorf("%w: %d buckets for %d asked", identity.ErrMalformed, len(b.Lists), len(batch))
-		}
-		batch = batch[:len(b.Lists)]
-		differ = differ[len(batch):]
-		for i, q := range batch {
-			if feed.BucketHash(int(q), b.Lists[i]) != leaves[q] {
-				return nil, fmt.Errorf("%w: bucket %d", feed.ErrRoot, q)
-			}
-			held, err := view.Bucket(int(q))
-			if err != nil {
-				return nil, err
-			}
-			if err := p.bucket(ctx, head, held, b.Lists[i]); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return head, nil
-}
-
-// bucket takes over one bucket: what is not in it goes, what is missing comes.
-func (p *pull) bucket(ctx context.Context, head *feed.SignedHead, held, want []feed.Change) error {
-	var missing []feed.Change
-	for len(held) > 0 || len(want) > 0 {
-		order := 1
-		switch {
-		case len(want) == 0:
-			order = -1
-		case len(held) > 0:
-			order = bytes.Compare(held[0].Key[:], want[0].Key[:])
-		}
-		switch {
-		case order < 0:
-			gone, err := feed.Check(feed.Change{Seq: head.Seq, Key: held[0].Key, Op: feed.Delete}, nil)
-			if err != nil {
-				return err
-			}
-			if err := p.add(feed.Items{gone}); err != nil {
-				return err
-			}
-			held = held[1:]
-		case order == 0:
-			if held[0] != want[0] {
-				missing = append(missing, want[0])
-			}
-			held, want = held[1:], want[1:]
-		default:
-			missing = append(missing, want[0])
-			want = want[1:]
-		}
-	}
-	for len(missing) > 0 {
-		asked := missing[:min(len(missing), maxAsked)]
-		var got records
-		if err := p.ask(ctx, http.MethodPost, "/records", asked, &got); err != nil {
-			return err
-		}
-		if len(got.Records) == 0 || len(got.Records) > len(asked) {
-			return fmt.Errorf("%w: %d records for %d asked", identity.ErrMalformed, len(got.Records), len(asked))
-		}
-		for i, raw := range got.Records {
-			checked, err := feed.Check(asked[i], raw)
-			if err != nil {
-				return err
-			}
-			if err := p.add(feed.Items{checked}); err != nil {
-				return err
-			}
-		}
-		missing = missing[len(got.Records):]
-	}
-	return nil
+func (p *pull) progress() Progress {
+	return Progress{First: p.fresh.Load(), Records: p.records.Load(), Of: p.of.Load(), Bytes: p.bytes.Load(), OfBytes: p.ofBytes.Load()}
 }
 
 // finish fetches the heads in between, checks everything together and hands it
 // on. Nothing of what was fetched counts before this.
 func (p *pull) finish(ctx context.Context, head *feed.SignedHead) error {
-	envelopes := [][]byte{head.Envelope}
-	if p.held == nil || p.held.Epoch != head.Epoch {
-		envelopes = append(p.history(ctx, head), envelopes...)
-	} else if head.N > p.held.N+1 {
-		earlier, err := p.chain(ctx, p.held.N+1, head)
-		if err != nil {
-			return err
-		}
-		envelopes = append(earlier, envelopes...)
+	envelopes, err := p.envelopes(ctx, head)
+	if err != nil {
+		return err
 	}
-	var delta feed.Delta
-	if p.staging != nil {
-		if err := p.staging.Put(p.items...); err != nil {
-			return err
-		}
-		p.items = nil
-		delta = p.staging
-	} else {
-		delta = p.items.Sort()
+	delta, err := p.delta()
+	if err != nil {
+		return err
 	}
 	view, err := p.r.o.Store.View(p.origin)
 	if err != nil {
 		return err
 	}
-	v, err := p.r.o.Rules().Verify(view, envelopes, delta)
+	v, err := p.rules.Verify(view, envelopes, delta)
 	view.Close()
 	if errors.Is(err, feed.ErrChain) {
 		p.findFork(ctx)
@@ -323,84 +315,10 @@ func (p *pull) finish(ctx context.Context, head *feed.SignedHead) error {
 	return p.r.o.Appender.Append(ctx, v)
 }
 
-// findFork asks for the peer's head of the number that is held here. A chain
-// that does not fit proves nothing; two signed heads of one number do.
-func (p *pull) findFork(ctx context.Context) {
-	if p.held == nil {
-		return
+// delta is everything that was fetched.
+func (p *pull) delta() (feed.Delta, error) {
+	if p.staging == nil {
+		return p.items.Sort(), nil
 	}
-	var c chain
-	if err := p.ask(ctx, http.MethodGet, fmt.Sprintf("/heads?from=%d", p.held.N), nil, &c); err != nil || len(c.Heads) == 0 {
-		return
-	}
-	head, err := p.r.o.Rules().CheckHead(c.Heads[0])
-	if err == nil && head.Origin == p.origin && p.r.contradicts(head) {
-		p.r.freeze(p.peer, head)
-	}
+	return p.staging, p.spill(false)
 }
-
-// chain fetches the heads from number from up to the one before head.
-func (p *pull) chain(ctx context.Context, from uint64, head *feed.SignedHead) (out [][]byte, err error) {
-	for n := from; n < head.N; {
-		var c chain
-		if err := p.ask(ctx, http.MethodGet, fmt.Sprintf("/heads?from=%d", n), nil, &c); err != nil {
-			return nil, err
-		}
-		if len(c.Heads) == 0 || len(c.Heads) > maxChain {
-			return nil, fmt.Errorf("%w: the peer does not hold the heads from %d on", errShort, n)
-		}
-		for _, env := range c.Heads {
-			if n == head.N {
-				break
-			}
-			h, err := feed.ParseHead(env)
-			if err != nil {
-				return nil, err
-			}
-			if h.N > n {
-				return nil, fmt.Errorf("%w: the peer does not hold the heads from %d on", errShort, n)
-			}
-			if h.N < n {
-				return nil, fmt.Errorf("%w: head %d where %d was asked for", identity.ErrMalformed, h.N, n)
-			}
-			out = append(out, env)
-			n++
-		}
-	}
-	return out, nil
-}
-
-// history is the chain before the head of a first copy, as far back as one
-// answer reaches. Who has been away for longer can then connect through us when
-// the owner is gone. It is good to have and no more: without it nothing is lost.
-func (p *pull) history(ctx context.Context, head *feed.SignedHead) [][]byte {
-	from := uint64(1)
-	if head.N > maxChain {
-		from = head.N - maxChain + 1
-	}
-	var c chain
-	if err := p.ask(ctx, http.MethodGet, fmt.Sprintf("/heads?from=%d", from), nil, &c); err != nil || len(c.Heads) > maxChain {
-		return nil
-	}
-	var out [][]byte
-	var last *feed.SignedHead
-	for _, env := range c.Heads {
-		h, err := feed.ParseHead(env)
-		if err != nil || last != nil && (h.N != last.N+1 || h.Prev != last.Hash) {
-			return nil
-		}
-		if h.N >= head.N {
-			break
-		}
-		out, last = append(out, env), h
-	}
-	if last == nil || last.Hash != head.Prev {
-		return nil
-	}
-	return out
-}
-
-// errShort is returned when a peer's chain of heads does not reach back to ours.
-var errShort = errors.New("a gap in the chain of heads")
-
-const callTimeout = 20 * time.Second

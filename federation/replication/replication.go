@@ -24,33 +24,51 @@ const (
 	compareEvery = 5 * time.Minute // give or take half of it
 	probeEvery   = 3 * time.Second // a peer that is out of reach
 	beatEvery    = time.Hour
+	tendEvery    = time.Minute // look whether a feed must go back or be repaired
 	probeTimeout = 4 * time.Second
 	pushTimeout  = 5 * time.Second
 	maxPush      = 32               // peers that are told directly; gossip tells the rest
 	maxPulls     = 4                // feeds that are pulled at once
+	perSource    = 2                // of them from one peer
+	maxSources   = 32               // peers remembered to have shown a head
 	retryEvery   = 10 * time.Second // after a round in vain; then twice as long each time, up to 64 times
 	confirmers   = 2                // peers that must show our own head before a quarantine ends
 	downFor      = 6 * time.Second  // after which a peer counts as out of reach: longer than a restart takes
 )
+
+// Docket is the evidence and the rulings that a node keeps. It checks what it
+// is given by itself.
+type Docket interface {
+	// Digest names everything that is kept: equal digests, equal dockets.
+	Digest() [16]byte
+	// Items are items in a fixed order from after on, about maxBytes of them,
+	// and where to go on; next is nil after the last.
+	Items(after []byte, maxBytes int) (items [][]byte, next []byte)
+	// Add checks an item and keeps it; added is false when it was there.
+	Add(item []byte) (added bool, err error)
+}
 
 // Options say what to replicate, with whom, and who checks it.
 type Options struct {
 	Own         identity.OriginID // the feed that this node's country publishes
 	Store       feed.Store
 	Appender    feed.Appender
-	Rules       func() feed.Rules                           // as the registry is known now
-	RegistrySeq func() uint64                               // the registry's sequence number as known here
-	Peers       func() []identity.NodeID                    // the other active nodes
-	Client      *http.Client                                // of package transport
-	Reset       func(identity.NodeID)                       // drops pooled connections to a peer before it is probed; may be nil
-	Shared      func(func())                                // runs a read of the own feed when its head may be seen; may be nil
-	Beat        func() (*feed.SignedBeat, error)            // signs a beat of the own feed; may be nil
-	NewerOwn    func(*feed.SignedHead)                      // a peer shows an own head that is newer than what is here, or contradicts it; may be nil
-	Adopted     func()                                      // the own feed was fetched back from a peer, or peers show the same own head as is here; may be nil
-	NewRegistry func(seq uint64)                            // a peer knows more of the registry; may be nil
-	Gossip      func(origin identity.OriginID, head []byte) // spreads a hint further; may be nil
+	Rules       func() feed.Rules                             // as the registry is known now
+	RegistrySeq func() uint64                                 // the registry's sequence number as known here
+	Peers       func() []identity.NodeID                      // the other active nodes
+	Client      *http.Client                                  // of package transport
+	Reset       func(identity.NodeID)                         // drops pooled connections to a peer before it is probed; may be nil
+	Owner       func(identity.NodeID, identity.OriginID) bool // whether a peer belongs to the origin: such peers are asked last; may be nil
+	Docket      Docket                                        // may be nil
+	Shared      func(func())                                  // runs a read of the own feed when its head may be seen; may be nil
+	Beat        func() (*feed.SignedBeat, error)              // signs a beat of the own feed; may be nil
+	OwnBeat     func(*feed.SignedBeat)                        // a peer shows a beat of the own feed, which only a copy of this node or its past signs; may be nil
+	NewerOwn    func(*feed.SignedHead)                        // a peer shows an own head that is newer than what is here, or contradicts it; may be nil
+	Adopted     func()                                        // the own feed was fetched back from a peer, or peers show the same own head as is here; may be nil
+	NewRegistry func(seq uint64)                              // a peer knows more of the registry; may be nil
+	Gossip      func(origin identity.OriginID, head []byte)   // spreads a hint further; may be nil
 	Logger      *slog.Logger
-	Now         func() time.Time // time.Now when nil
+	Now         func() time.Time // this machine's clock; time.Now when nil
 }
 
 // Replicator keeps feeds in step with peers.
@@ -58,36 +76,34 @@ type Replicator struct {
 	o       Options
 	codec   *codec
 	serving *gate
+	traffic *traffic
 	wake    chan struct{}
+	tasks   chan func(context.Context) // for Run to start
 
 	mu      sync.Mutex
 	peers   map[identity.NodeID]*peerState
 	wanted  map[identity.OriginID]*want
-	locks   map[identity.OriginID]*sync.Mutex
+	locks   map[identity.OriginID]feedLock
 	refused map[string]uint64
 	pulling int
-	agreed  map[identity.NodeID]identity.Hash      // the own head that a peer showed last
-	frozen  map[identity.OriginID]*feed.SignedHead // a head that contradicts one that is held
+	agreed  map[identity.NodeID]identity.Hash        // the own head that a peer showed last
+	frozen  map[identity.OriginID]fork               // seen here, at their lowest number
+	shown   map[identity.OriginID][]*feed.SignedHead // the last checked heads that peers showed
+	beats   map[identity.OriginID]*feed.SignedBeat   // of heads that are not held yet
+	parked  []parked
+	rotten  map[identity.OriginID]*rot
+	stuck   map[identity.OriginID]error // why a feed stays behind although its head is known
+	tended  tended
 
 	met  chan struct{} // closed when every peer was asked once
 	meet func()        // closes met
-}
-
-// peerState is what is known of a peer's reach. A hint, never proof.
-type peerState struct {
-	down     bool
-	since    time.Time // when it went down
-	compared bool      // since it was last new or down
-	asked    bool      // at least once, with or without an answer
-	doubted  time.Time // when a connection with it was lost; zero since it last answered
-	busy     bool      // being probed
-	next     time.Time
 }
 
 // want is a feed of which someone showed a newer head.
 type want struct {
 	epoch, n uint64
 	sources  []identity.NodeID // who showed it, newest first
+	pull     *pull             // what was fetched so far; owned by the round while one runs
 	running  bool
 	after    time.Time // not before
 	fails    int       // rounds in a row that brought nothing
@@ -105,13 +121,17 @@ func New(o Options) (*Replicator, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	r := &Replicator{
-		o: o, codec: newCodec(), serving: newGate(), wake: make(chan struct{}, 1),
+		o: o, codec: newCodec(), serving: newGate(), traffic: newTraffic(), wake: make(chan struct{}, 1), tasks: make(chan func(context.Context), 64),
 		peers:   make(map[identity.NodeID]*peerState),
 		wanted:  make(map[identity.OriginID]*want),
-		locks:   make(map[identity.OriginID]*sync.Mutex),
+		locks:   make(map[identity.OriginID]feedLock),
 		refused: make(map[string]uint64),
 		agreed:  make(map[identity.NodeID]identity.Hash),
-		frozen:  make(map[identity.OriginID]*feed.SignedHead),
+		frozen:  make(map[identity.OriginID]fork),
+		shown:   make(map[identity.OriginID][]*feed.SignedHead),
+		beats:   make(map[identity.OriginID]*feed.SignedBeat),
+		rotten:  make(map[identity.OriginID]*rot),
+		stuck:   make(map[identity.OriginID]error),
 		met:     make(chan struct{}),
 	}
 	r.meet = sync.OnceFunc(func() { close(r.met) })
@@ -121,6 +141,7 @@ func New(o Options) (*Replicator, error) {
 // Run replicates until ctx ends. It returns when all that it started has ended.
 func (r *Replicator) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
+	defer r.dropPulls()
 	defer wg.Wait()
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
@@ -130,6 +151,8 @@ func (r *Replicator) Run(ctx context.Context) error {
 	defer compare.Stop()
 	r.Poke()
 	for {
+		r.unpark(ctx)
+		r.tend(ctx, &wg)
 		r.startPulls(ctx, &wg)
 		r.startProbes(ctx, &wg)
 		select {
@@ -137,6 +160,8 @@ func (r *Replicator) Run(ctx context.Context) error {
 			return nil
 		case <-r.wake:
 		case <-tick.C:
+		case f := <-r.tasks:
+			wg.Go(func() { f(ctx) })
 		case <-beat.C:
 			beat.Reset(beatEvery)
 			wg.Go(func() { r.beat(ctx) })
@@ -152,21 +177,26 @@ func (r *Replicator) Run(ctx context.Context) error {
 // jitter is d give or take half of it, so that nodes do not march in step.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }
 
-// Poke looks at the registry's peers at once: new ones are compared with.
+// now is the moment for timeouts and pauses. It is not the clock of Options: a
+// clock that is set back must not make a node wait for what is long over.
+func now() time.Time { return time.Now() }
+
+// later has Run start something that must outlive the request that led to it.
+// With too much of it waiting it is left out: all of it is hints.
+func (r *Replicator) later(f func(context.Context)) {
+	select {
+	case r.tasks <- f:
+	default:
+	}
+}
+
+// Poke looks at the registry, the docket and the peers at once: new ones are
+// compared with.
 func (r *Replicator) Poke() {
 	select {
 	case r.wake <- struct{}{}:
 	default:
 	}
-}
-
-func (r *Replicator) lock(o identity.OriginID) *sync.Mutex {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.locks[o] == nil {
-		r.locks[o] = new(sync.Mutex)
-	}
-	return r.locks[o]
 }
 
 // refuse counts what was turned away, by kind. The log names the peer, which is
@@ -178,78 +208,16 @@ func (r *Replicator) refuse(peer identity.NodeID, what string, err error) {
 	r.o.Logger.Warn("refused what a peer sent", "peer", peer.String(), "what", what, "err", err)
 }
 
-// Refused is how many things of each kind were turned away since the start.
-func (r *Replicator) Refused() map[string]uint64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := make(map[string]uint64, len(r.refused))
-	for k, v := range r.refused {
-		out[k] = v
+// heldHead is the newest head that is held of a feed; nil when there is none.
+func (r *Replicator) heldHead(o identity.OriginID) *feed.SignedHead {
+	view, err := r.o.Store.View(o)
+	if err != nil {
+		return nil
 	}
-	return out
+	defer view.Close()
+	return view.Head()
 }
 
-// Met is closed when every peer that was known at the start has been asked for
-// its heads once: what they show of the own feed is known by then.
-func (r *Replicator) Met() <-chan struct{} { return r.met }
-
-// Doubt is told that a connection with a peer was lost: it is asked again soon,
-// so that its absence is known long before there is something to tell it.
-func (r *Replicator) Doubt(peer identity.NodeID) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if p := r.peers[peer]; p != nil && !p.down && p.compared {
-		p.compared, p.doubted = false, r.o.Now()
-		r.Poke()
-	}
-}
-
-// Behind reports whether someone showed a newer head of the feed than is held.
-func (r *Replicator) Behind(o identity.OriginID) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.wanted[o] != nil
-}
-
-// Unreachable lists the peers that have not answered for a while: longer than a
-// restart takes.
-func (r *Replicator) Unreachable() []identity.NodeID {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var out []identity.NodeID
-	for id, p := range r.peers {
-		if p.down && r.o.Now().Sub(p.since) >= downFor {
-			out = append(out, id)
-		}
-	}
-	return out
-}
-
-// gate bounds the requests that are served at once.
-type gate struct {
-	mu    sync.Mutex
-	peers map[identity.NodeID]int
-	all   int
-}
-
-func newGate() *gate { return &gate{peers: make(map[identity.NodeID]int)} }
-
-func (g *gate) enter(peer identity.NodeID) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.all >= inAll || g.peers[peer] >= perPeer {
-		return false
-	}
-	g.all++
-	g.peers[peer]++
-	return true
-}
-
-func (g *gate) leave(peer identity.NodeID) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.all--
-	if g.peers[peer]--; g.peers[peer] == 0 {
-		delete(g.peers, peer)
-	}
+func newer(a, b *feed.SignedHead) bool {
+	return a.Epoch > b.Epoch || a.Epoch == b.Epoch && a.N > b.N
 }

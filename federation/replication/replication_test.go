@@ -3,6 +3,7 @@ package replication_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -306,4 +307,67 @@ func TestHintThatNobodyBearsOut(t *testing.T) {
 			t.Errorf("honest peers were refused: %v", ben.rep.Refused())
 		}
 	})
+}
+
+// TestRelay: a node that the publisher cannot reach hears at once through one
+// that passes on what it takes.
+func TestRelay(t *testing.T) {
+	scene(t, func(p *play) {
+		ada, ben, cyd := p.node("ada"), p.node("ben"), p.node("cyd")
+		p.net.Cut("ada", "cyd")
+		time.Sleep(time.Minute) // they have met
+		a := p.f.Author("ada")
+		v := ada.publish(a.Fill(0, 3, "one"))
+		go ada.rep.Announce(context.Background(), v)
+		p.within(time.Second, "ben has it", func() bool { return ben.n(a) == 1 })
+		ben.rep.Relay(context.Background(), v, []identity.NodeID{cyd.id})
+		if cyd.n(a) != 1 {
+			t.Error("not there when Relay returned")
+		}
+		p.synced(time.Second, a, cyd)
+		if n := ben.count("feed"); n != 0 {
+			t.Errorf("a small change was fetched %d times", n)
+		}
+	})
+}
+
+// TestIdleFederation: what fourteen nodes say to each other when nothing happens,
+// TLS and pings included. The goal for all parts together is 20 kB a second.
+func TestIdleFederation(t *testing.T) {
+	names := strings.Fields("m01 m02 m03 m04 m05 m06 m07 m08 m09 m10 m11 m12 m13 m14")
+	scene(t, func(p *play) {
+		var nodes []*node
+		for _, name := range names {
+			counter := uint64(0)
+			a := p.f.Author(name)
+			n := p.node(name, func(o *replication.Options) {
+				o.Own = a.Origin()
+				o.Beat = func() (*feed.SignedBeat, error) { counter++; return a.Beat(counter), nil }
+			})
+			n.announce(a.Fill(0, 5, name))
+			nodes = append(nodes, n)
+		}
+		p.within(10*time.Minute, "everybody has everything", func() bool {
+			for _, n := range nodes {
+				if list, err := n.store.Origins(); err != nil || len(list) != len(names) || len(n.rep.Unreachable()) > 0 {
+					return false
+				}
+			}
+			return true
+		})
+		time.Sleep(2 * time.Minute)
+		sent := func() (all int64) {
+			for _, name := range names {
+				all += p.net.Sent(name)
+			}
+			return all
+		}
+		before, span := sent(), 20*time.Minute
+		time.Sleep(span)
+		rate := float64(sent()-before) / span.Seconds()
+		t.Logf("%.1f kB a second", rate/1000)
+		if rate > 10_000 {
+			t.Errorf("%.0f bytes a second, at most 10,000 of the 20,000", rate)
+		}
+	}, names...)
 }

@@ -47,11 +47,11 @@ func (p *play) others(self identity.NodeID) (out []identity.NodeID) {
 	return out
 }
 
-func scene(t *testing.T, f func(p *play)) {
+func scene(t *testing.T, f func(p *play), names ...string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := &play{
-			t: t, net: fedtest.NewNetwork(10 * time.Millisecond), f: feedtest.NewFederation("ada", "ben", "cyd"),
+			t: t, net: fedtest.NewNetwork(10 * time.Millisecond), f: feedtest.NewFederation(append(names, "ada", "ben", "cyd")...),
 			peers: make(map[identity.NodeID]transport.Peer),
 		}
 		t.Cleanup(func() { p.net.Close() })
@@ -82,13 +82,22 @@ func (p *play) node(host string, bend ...func(*replication.Options)) *node {
 	return p.start(host, feedtest.NewMemory(), nil, bend...)
 }
 
-// impostor starts a node whose answers come from h.
+// impostor starts a node whose answers come from h, and which asks nobody.
 func (p *play) impostor(host string, h http.Handler) *node {
 	p.t.Helper()
-	return p.start(host, feedtest.NewMemory(), h)
+	return p.start(host, feedtest.NewMemory(), func(http.Handler) http.Handler { return mute{h} })
 }
 
-func (p *play) start(host string, store *feedtest.Memory, h http.Handler, bend ...func(*replication.Options)) *node {
+// mute is the handler of a node that asks nobody.
+type mute struct{ http.Handler }
+
+// twisted starts a replica whose answers pass through wrap.
+func (p *play) twisted(host string, wrap func(http.Handler) http.Handler, bend ...func(*replication.Options)) *node {
+	p.t.Helper()
+	return p.start(host, feedtest.NewMemory(), wrap, bend...)
+}
+
+func (p *play) start(host string, store *feedtest.Memory, wrap func(http.Handler) http.Handler, bend ...func(*replication.Options)) *node {
 	p.t.Helper()
 	key := feedtest.Key(identity.RoleNode, host)
 	n := &node{p: p, host: host, id: key.Public().NodeID(), store: store, asked: make(map[string]int)}
@@ -120,8 +129,9 @@ func (p *play) start(host string, store *feedtest.Memory, h http.Handler, bend .
 	if n.rep, err = replication.New(o); err != nil {
 		p.t.Fatal(err)
 	}
-	if h == nil {
-		h = n.rep.Handler()
+	h := n.rep.Handler()
+	if wrap != nil {
+		h = wrap(h)
 	}
 	tr.ServeHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n.mu.Lock()
@@ -136,7 +146,7 @@ func (p *play) start(host string, store *feedtest.Memory, h http.Handler, bend .
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = tr.Run(ctx) })
-	if _, liar := h.(liar); !liar {
+	if _, mute := h.(mute); !mute {
 		wg.Go(func() { _ = n.rep.Run(ctx) })
 	}
 	n.stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
@@ -146,6 +156,13 @@ func (p *play) start(host string, store *feedtest.Memory, h http.Handler, bend .
 	p.order = append(p.order, n.id)
 	p.mu.Unlock()
 	return n
+}
+
+// afterwards has f called after each answer.
+func (n *node) afterwards(f func(what string)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.served = f
 }
 
 func (n *node) client() *http.Client { return n.tr.Client() }

@@ -4,16 +4,11 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/2ps-project/waymark/federation/feed"
 	"github.com/2ps-project/waymark/federation/identity"
 	"github.com/2ps-project/waymark/federation/transport"
-)
-
-// How many requests for data are answered at once: for one peer, and in all.
-const (
-	perPeer = 4
-	inAll   = 16
 )
 
 // Handler serves the feeds that are held to peers. It expects requests whose
@@ -26,6 +21,7 @@ func (r *Replicator) Handler() http.Handler {
 	mux.HandleFunc("GET /r1/o/{origin}/tree", r.limited(r.serveTree))
 	mux.HandleFunc("POST /r1/o/{origin}/buckets", r.limited(r.serveBuckets))
 	mux.HandleFunc("POST /r1/o/{origin}/records", r.limited(r.serveRecords))
+	mux.HandleFunc("GET /r1/docket", r.serveDocket)
 	mux.HandleFunc("POST /r1/announce", r.serveAnnounce)
 	return mux
 }
@@ -44,11 +40,15 @@ func (r *Replicator) limited(f func(http.ResponseWriter, *http.Request, feed.Sto
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
-		if !r.serving.enter(peer) {
+		if !r.serving.enter(req.Context(), peer) {
 			w.WriteHeader(http.StatusTooManyRequests)
 			return
 		}
 		defer r.serving.leave(peer)
+		if !strings.HasSuffix(req.URL.Path, "/heads") && r.Rotten(origin) != nil {
+			w.WriteHeader(http.StatusServiceUnavailable) // others have it whole
+			return
+		}
 		view, err := r.open(origin)
 		if err != nil {
 			w.WriteHeader(http.StatusInternalServerError)
@@ -72,23 +72,27 @@ func (r *Replicator) open(o identity.OriginID) (view feed.StoreView, err error) 
 	return r.o.Store.View(o)
 }
 
-func (r *Replicator) reply(w http.ResponseWriter, v any) {
+func (r *Replicator) reply(w http.ResponseWriter, req *http.Request, v any) {
 	b, err := r.codec.encode(v)
 	if err != nil {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
+	r.traffic.serve(req.URL.Path, 1, len(b), 0)
+	if peer, ok := transport.PeerOf(req.Context()); ok {
+		r.serving.sent(peer, len(b))
+	}
 	w.Header().Set("Content-Type", "application/cbor+zstd")
 	_, _ = w.Write(b) // a peer that went away asks again
 }
 
-func (r *Replicator) serveHeads(w http.ResponseWriter, _ *http.Request) {
+func (r *Replicator) serveHeads(w http.ResponseWriter, req *http.Request) {
 	states, err := r.states()
 	if err != nil {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	r.reply(w, heads{Feeds: states, RegistrySeq: r.o.RegistrySeq()})
+	r.reply(w, req, heads{Feeds: states, RegistrySeq: r.o.RegistrySeq(), Docket: r.digest(), Clock: r.o.Now().Unix()})
 }
 
 // states lists what is held, at most maxFeeds feeds.
@@ -130,7 +134,7 @@ func (r *Replicator) serveChain(w http.ResponseWriter, req *http.Request, view f
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	r.reply(w, chain{Heads: list})
+	r.reply(w, req, chain{Heads: list})
 }
 
 func (r *Replicator) serveFeed(w http.ResponseWriter, req *http.Request, view feed.StoreView) {
@@ -156,23 +160,24 @@ func (r *Replicator) serveFeed(w http.ResponseWriter, req *http.Request, view fe
 		if !p.More {
 			p.Next = view.Head().Seq
 		}
-		r.reply(w, p)
+		r.reply(w, req, p)
 	}
 }
 
-func (r *Replicator) serveTree(w http.ResponseWriter, _ *http.Request, view feed.StoreView) {
+func (r *Replicator) serveTree(w http.ResponseWriter, req *http.Request, view feed.StoreView) {
 	leaves, err := view.Leaves()
 	if err != nil {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	r.reply(w, tree{Head: view.Head().Envelope, Leaves: leaves[:]})
+	r.reply(w, req, tree{Head: view.Head().Envelope, Leaves: leaves[:]})
 }
 
 // readAsked decodes a list of questions from a request's body.
 func readAsked[T any](r *Replicator, w http.ResponseWriter, req *http.Request, limit int) ([]T, bool) {
 	var asked []T
 	b, err := readBody(req.Body, 256<<10)
+	r.traffic.serve(req.URL.Path, 0, 0, len(b))
 	if err == nil {
 		err = r.codec.decode(b, &asked)
 	}
@@ -188,7 +193,7 @@ func (r *Replicator) serveBuckets(w http.ResponseWriter, req *http.Request, view
 	if !ok {
 		return
 	}
-	var out buckets
+	out := buckets{Head: view.Head().Hash}
 	size := 0
 	for _, q := range asked {
 		if size >= pageBytes {
@@ -202,7 +207,7 @@ func (r *Replicator) serveBuckets(w http.ResponseWriter, req *http.Request, view
 		size += len(list) * 72
 		out.Lists = append(out.Lists, list)
 	}
-	r.reply(w, out)
+	r.reply(w, req, out)
 }
 
 func (r *Replicator) serveRecords(w http.ResponseWriter, req *http.Request, view feed.StoreView) {
@@ -223,7 +228,7 @@ func (r *Replicator) serveRecords(w http.ResponseWriter, req *http.Request, view
 		size += len(record) + 16
 		out.Records = append(out.Records, record)
 	}
-	r.reply(w, out)
+	r.reply(w, req, out)
 }
 
 func (r *Replicator) serveAnnounce(w http.ResponseWriter, req *http.Request) {
@@ -232,13 +237,23 @@ func (r *Replicator) serveAnnounce(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
 		return
 	}
+	if !r.serving.announced(peer) {
+		w.WriteHeader(http.StatusTooManyRequests)
+		return
+	}
 	var a announcement
-	b, err := readBody(req.Body, inlineBytes*4)
+	b, err := readBody(req.Body, maxAnnouncement)
+	r.traffic.serve(req.URL.Path, 1, 0, len(b))
+	if err != nil && !errors.Is(err, feed.ErrTooLarge) {
+		w.WriteHeader(http.StatusBadRequest) // it broke off, which is nobody's fault
+		return
+	}
 	if err == nil {
 		err = r.codec.decode(b, &a)
 	}
 	if err != nil {
 		r.refuse(peer, "announcement", err)
+		r.fault(peer)
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}

@@ -26,6 +26,8 @@ const (
 	maxBuckets  = 64       // buckets asked for at once
 	maxAsked    = 2000     // records asked for at once
 	inlineBytes = 16 << 10 // records that travel inside an announcement
+
+	maxAnnouncement = 64 << 10 // an announcement as it travels
 )
 
 // feedState is what a peer holds of one feed.
@@ -38,6 +40,8 @@ type feedState struct {
 type heads struct {
 	Feeds       []feedState `cbor:"1,keyasint"`
 	RegistrySeq uint64      `cbor:"2,keyasint"`
+	Docket      []byte      `cbor:"3,keyasint,omitempty"` // digest of the docket
+	Clock       int64       `cbor:"4,keyasint,omitempty"` // the sender's, in Unix seconds
 }
 
 // chain answers GET /r1/o/{origin}/heads.
@@ -68,9 +72,10 @@ type tree struct {
 }
 
 // buckets answers POST /r1/o/{origin}/buckets: as many of the buckets asked for,
-// from the first on, as fit a page.
+// from the first on, as fit a page, under the head with that hash.
 type buckets struct {
 	Lists [][]feed.Change `cbor:"1,keyasint"`
+	Head  identity.Hash   `cbor:"2,keyasint"`
 }
 
 // records answers POST /r1/o/{origin}/records: as many of the records asked for,
@@ -87,6 +92,10 @@ type announcement struct {
 	Items []item `cbor:"3,keyasint,omitempty"`
 	// RegistrySeq tells of a longer registry. It is a hint like the rest.
 	RegistrySeq uint64 `cbor:"4,keyasint,omitempty"`
+	// Docket holds items of the sender's docket; Digest says that there is more to
+	// be had from it than what the receiver showed.
+	Docket [][]byte `cbor:"5,keyasint,omitempty"`
+	Digest []byte   `cbor:"6,keyasint,omitempty"`
 }
 
 // codec turns messages into what travels and back. Each replicator has its own:
@@ -156,18 +165,20 @@ var (
 // call asks a peer and decodes its answer into out, which may be nil.
 func (r *Replicator) call(ctx context.Context, peer identity.NodeID, method, path string, in, out any) error {
 	var body io.Reader
+	sent := 0
 	if in != nil {
 		b, err := r.codec.encode(in)
 		if err != nil {
 			return err
 		}
-		body = bytes.NewReader(b)
+		body, sent = bytes.NewReader(b), len(b)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, "https://"+peer.String()+path, body)
 	if err != nil {
 		return err
 	}
 	resp, err := r.o.Client.Do(req)
+	r.traffic.ask(path, 1, sent, 0)
 	if err != nil {
 		return err
 	}
@@ -176,12 +187,17 @@ func (r *Replicator) call(ctx context.Context, peer identity.NodeID, method, pat
 	case http.StatusOK:
 	case http.StatusNoContent:
 		return nil
+	case http.StatusNotFound:
+		return errNothing
 	case http.StatusGone:
 		return errPruned
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return errBusy
 	default:
 		return fmt.Errorf("%w: %s", errAnswer, strconv.Itoa(resp.StatusCode))
 	}
 	b, err := readBody(resp.Body, maxSent)
+	r.traffic.ask(path, 0, 0, len(b))
 	if err != nil {
 		return err
 	}

@@ -107,6 +107,9 @@ func (t *Transport) offer(c *conn) Reason {
 	if err := t.authorise(c.key, c.proto); err != nil {
 		return reasonOf(err)
 	}
+	if c.proto == ProtoReverse {
+		return t.adopt(c)
+	}
 	q := t.queue(c.proto)
 	if q == nil || !q.push(c) {
 		return ReasonNobody
@@ -124,7 +127,7 @@ func (t *Transport) serverConfig() *tls.Config {
 		ClientAuth:             tls.RequireAnyClientCert,
 		InsecureSkipVerify:     true,
 		SessionTicketsDisabled: true,
-		NextProtos:             []string{ProtoRaft, ProtoGossip, ProtoHTTP, ProtoJoin},
+		NextProtos:             []string{ProtoRaft, ProtoGossip, ProtoHTTP, ProtoReverse, ProtoJoin},
 		VerifyConnection: func(state tls.ConnectionState) error {
 			key, err := provenKey(state)
 			if err != nil {

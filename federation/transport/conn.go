@@ -22,12 +22,14 @@ type conn struct {
 	inbound  bool
 	closed   atomic.Bool
 	expiry   *time.Timer // set before the connection is shared
+	since    time.Time
+	gone     chan struct{} // closed with the connection
 }
 
 var _ Conn = (*conn)(nil)
 
 func newConn(t *Transport, session, raw net.Conn, key identity.PublicKey, proto string, inbound bool) *conn {
-	return &conn{Conn: session, raw: raw, t: t, peer: key.NodeID(), key: key, proto: proto, inbound: inbound}
+	return &conn{Conn: session, raw: raw, t: t, peer: key.NodeID(), key: key, proto: proto, inbound: inbound, since: time.Now(), gone: make(chan struct{})}
 }
 
 func (c *conn) Peer() identity.NodeID   { return c.peer }
@@ -75,10 +77,14 @@ func (c *conn) forget() bool {
 	if c.expiry != nil {
 		c.expiry.Stop()
 	}
+	close(c.gone)
 	c.t.mu.Lock()
 	delete(c.t.live, c)
 	c.t.mu.Unlock()
-	if c.proto == ProtoHTTP && c.t.lost != nil {
+	if c.proto == ProtoReverse && c.inbound {
+		c.t.reverse.remove(c)
+	}
+	if (c.proto == ProtoHTTP || c.proto == ProtoReverse) && c.t.lost != nil {
 		c.t.lost(c.peer)
 	}
 	return true
@@ -129,7 +135,8 @@ func (t *Transport) Recheck() {
 
 // Reset closes the HTTP connections that this node made to a peer, so that the
 // next request dials anew. After a cut an old connection can hang for long
-// before the network says so.
+// before the network says so. Those that the peer opened stay: they are its to
+// open, and pings end them within 13 s.
 func (t *Transport) Reset(id identity.NodeID) {
 	t.closeConns(func(c *conn) bool { return c.peer == id && c.proto == ProtoHTTP && !c.inbound })
 }

@@ -24,6 +24,9 @@ const (
 // connection is a [Conn]. The peer may still refuse: then the first Read is
 // [ErrRefused].
 func (t *Transport) DialPeer(ctx context.Context, id identity.NodeID, proto string) (net.Conn, error) {
+	if proto == ProtoReverse {
+		return nil, errNotReverse
+	}
 	c, err := t.dialPeer(ctx, id, proto)
 	t.counts.dial(err)
 	if err != nil {

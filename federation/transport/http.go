@@ -70,24 +70,35 @@ func (t *Transport) newServer() *http.Server {
 
 // Client speaks HTTP/2 to peers: the host of a URL is a node id in hexadecimal,
 // as in https://0102…0f10/r1/heads. Connections are kept, pinged, shared and
-// dropped when the peer is revoked. Redirects are returned, not followed.
+// dropped when the peer is revoked. A peer that has opened a reverse connection
+// is reached through it. Redirects are returned, not followed.
 // There is no overall timeout: give each request a context. A GET that meets a
 // connection that has died meanwhile is tried once more on a fresh one.
 func (t *Transport) Client() *http.Client { return t.client }
 
 func (t *Transport) newClient() (*http.Client, *http.Transport) {
-	pool := &http.Transport{
-		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
-			host, _, err := net.SplitHostPort(addr)
-			if err != nil {
-				return nil, err
-			}
-			id, err := identity.ParseNodeID(host)
-			if err != nil {
-				return nil, err
-			}
-			return t.DialPeer(ctx, id, ProtoHTTP)
-		},
+	pool := t.newPool(func(ctx context.Context, _, addr string) (net.Conn, error) {
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, err
+		}
+		id, err := identity.ParseNodeID(host)
+		if err != nil {
+			return nil, err
+		}
+		return t.DialPeer(ctx, id, ProtoHTTP)
+	})
+	client := &http.Client{
+		Transport:     &roundTripper{t, pool},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return client, pool
+}
+
+// newPool is net/http's client with our limits, on connections of the given kind.
+func (t *Transport) newPool(dial func(ctx context.Context, network, addr string) (net.Conn, error)) *http.Transport {
+	return &http.Transport{
+		DialContext:            dial,
 		Protocols:              onlyHTTP2(),
 		HTTP2:                  &http.HTTP2Config{StrictMaxConcurrentRequests: true, SendPingTimeout: pingAfter, PingTimeout: pingWait, WriteByteTimeout: writeWait},
 		DisableCompression:     true, // what is worth it is compressed by its own protocol
@@ -95,11 +106,6 @@ func (t *Transport) newClient() (*http.Client, *http.Transport) {
 		ResponseHeaderTimeout:  responseWait,
 		MaxResponseHeaderBytes: maxResponseHead,
 	}
-	client := &http.Client{
-		Transport:     &roundTripper{t, pool},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	return client, pool
 }
 
 func onlyHTTP2() *http.Protocols {
@@ -148,7 +154,12 @@ func (rt *roundTripper) once(r *http.Request) (resp *http.Response, reused bool,
 	url := *r.URL
 	url.Scheme = "http" // the connection below is already inside TLS
 	inner.URL = &url
-	resp, err = rt.pool.RoundTrip(inner)
+	if rc := rt.t.reverse.pick(id); rc != nil { // it is open and pinged: nothing to dial
+		old.Store(true)
+		resp, err = rc.client.RoundTrip(inner)
+	} else {
+		resp, err = rt.pool.RoundTrip(inner)
+	}
 	if resp != nil {
 		resp.Request = r
 	}

@@ -21,10 +21,11 @@ import (
 
 // The protocols of the port, as they are named in the TLS handshake (ALPN).
 const (
-	ProtoRaft   = "waymark-raft/1"   // inbound from voters only
-	ProtoGossip = "waymark-gossip/1" // between any two peers
-	ProtoHTTP   = "h2"               // served and dialled by this package: ServeHTTP and Client
-	ProtoJoin   = "waymark-join/1"   // the only one open to unknown keys
+	ProtoRaft    = "waymark-raft/1"    // inbound from voters only
+	ProtoGossip  = "waymark-gossip/1"  // between any two peers
+	ProtoHTTP    = "h2"                // served and dialled by this package: ServeHTTP and Client
+	ProtoReverse = "waymark-reverse/1" // HTTP/2 with the dialler as server: KeepReverse and Client
+	ProtoJoin    = "waymark-join/1"    // the only one open to unknown keys
 )
 
 // Errors of dialling. A failed dial wraps one of them, or what the network said.
@@ -93,6 +94,7 @@ type Transport struct {
 	handler   atomic.Pointer[http.Handler]
 	client    *http.Client
 	pool      *http.Transport
+	reverse   reversed
 
 	stopped context.Context // ends when Run ends
 	stop    context.CancelFunc
@@ -146,6 +148,7 @@ func New(o Options) (*Transport, error) {
 	t.stopped, t.stop = context.WithCancel(context.Background())
 	t.inbound = t.serverConfig()
 	t.client, t.pool = t.newClient()
+	t.reverse.conns = map[identity.NodeID][]*reverseConn{}
 	return t, nil
 }
 
@@ -198,9 +201,10 @@ func (t *Transport) Run(ctx context.Context) error {
 // handshake and are authorised. Each is a [Conn]. Its queue is short: what
 // nobody accepts in time is closed. Calling Accept again returns the same
 // listener, or a new one if that was closed. It panics on a name that is no
-// protocol of the port. h2 is served by ServeHTTP and not to be accepted.
+// protocol of the port, or whose connections this package takes itself
+// (waymark-reverse/1). h2 is served by ServeHTTP and not to be accepted.
 func (t *Transport) Accept(proto string) net.Listener {
-	if !known(proto) {
+	if !known(proto) || proto == ProtoReverse {
 		panic(fmt.Sprintf("transport: %v: %q", ErrProtocol, proto))
 	}
 	t.mu.Lock()
@@ -232,7 +236,7 @@ func (t *Transport) closeQueues() {
 
 func known(proto string) bool {
 	switch proto {
-	case ProtoRaft, ProtoGossip, ProtoHTTP, ProtoJoin:
+	case ProtoRaft, ProtoGossip, ProtoHTTP, ProtoReverse, ProtoJoin:
 		return true
 	}
 	return false

@@ -24,12 +24,17 @@ import (
 	"github.com/2ps-project/waymark/node/store"
 )
 
-// TypeListing is the type of the records that hold listings. Records of other
-// types are kept and counted, not shown.
-const TypeListing = "listing"
+// The types of the records that the catalog knows: listings, and what members
+// say about the listings of others ([listing.Overlay]). Records of other types
+// are kept and counted, not shown.
+const (
+	TypeListing = "listing"
+	TypeOverlay = "overlay"
+)
 
-// rebuildBatch is how many documents are indexed at once when all are.
-const rebuildBatch = 2000
+// StateSuspended is the state of a [listing.Standing] in which a member's
+// overlays do not count.
+const StateSuspended = "suspended"
 
 // Options say what the catalog stands on.
 type Options struct {
@@ -37,8 +42,18 @@ type Options struct {
 	Index   *search.Index
 	Country func(identity.OriginID) string // of an active member; "" hides the feed
 	Cadence func() listing.Cadence         // policy of the federation
-	Logger  *slog.Logger
-	Now     func() time.Time // time.Now when nil
+
+	// Hidden tells whether a listing is not to be shown here, and why. It is
+	// asked for every listing that is read, so it must be quick; nil hides none.
+	Hidden func(identity.OriginID, feed.Key) (listing.Hiding, bool)
+	// Caretaker tells whether author may give alerts and statuses for the
+	// listings of target; nil lets nobody.
+	Caretaker func(target, author identity.OriginID) bool
+	// Standing is how far a feed can be relied on; nil knows nothing against any.
+	Standing func(identity.OriginID) listing.Standing
+
+	Logger *slog.Logger
+	Now    func() time.Time // time.Now when nil
 }
 
 // Catalog answers from this node's own disk and memory.
@@ -49,6 +64,7 @@ type Catalog struct {
 	mu    sync.Mutex // one writer of the index at a time
 	asOf  sync.Map   // identity.OriginID → stamp
 	lost  atomic.Bool
+	side  atomic.Pointer[side]
 }
 
 var _ feed.Appender = (*Catalog)(nil)
@@ -67,7 +83,18 @@ func New(o Options) (*Catalog, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Catalog{o: o}, nil
+	if o.Hidden == nil {
+		o.Hidden = func(identity.OriginID, feed.Key) (listing.Hiding, bool) { return listing.Hiding{}, false }
+	}
+	if o.Caretaker == nil {
+		o.Caretaker = func(identity.OriginID, identity.OriginID) bool { return false }
+	}
+	if o.Standing == nil {
+		o.Standing = func(identity.OriginID) listing.Standing { return listing.Standing{} }
+	}
+	c := &Catalog{o: o}
+	c.side.Store(newSide())
+	return c, nil
 }
 
 // Append makes a verified step durable, then findable. An error means that
@@ -105,161 +132,68 @@ func (c *Catalog) Append(ctx context.Context, v *feed.Verified) error {
 // Lost reports whether the index missed something and should be rebuilt.
 func (c *Catalog) Lost() bool { return c.lost.Load() }
 
-// follow brings a step into the index: all of it at once, but for a first copy,
-// which is better found in part than not at all.
-func (c *Catalog) follow(v *feed.Verified, staged []feed.Change) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	country := c.o.Country(v.Origin())
-	if country == "" {
-		return nil
-	}
-	var batch search.Batch
-	take := func(change feed.Change, raw []byte) error {
-		id, err := c.o.Store.ShownID(v.Origin(), change.Key)
-		if err != nil {
-			return err
-		}
-		ref := search.Ref{Country: country, ID: uuid.UUID(id).String()}
-		if doc, ok := c.doc(country, ref.ID, raw); ok {
-			batch.Put = append(batch.Put, doc)
-		} else {
-			batch.Delete = append(batch.Delete, ref)
-		}
-		return nil
-	}
-	if items, ok := v.Delta().(feed.Items); ok {
-		for _, i := range items {
-			if err := take(i.Change(), i.Raw()); err != nil {
-				return err
-			}
-		}
-		return c.o.Index.Apply(batch)
-	}
-	view, err := c.o.Store.View(v.Origin())
-	if err != nil {
-		return err
-	}
-	defer view.Close()
-	if v.Base() == (identity.Hash{}) {
-		return c.fill(view, country)
-	}
-	for _, change := range staged {
-		_, raw, err := view.Record(change.Key)
-		if err != nil && !errors.Is(err, feed.ErrNoRecord) {
-			return err
-		}
-		if err := take(change, raw); err != nil {
-			return err
-		}
-	}
-	return c.o.Index.Apply(batch)
-}
-
-// fill indexes a whole feed.
-func (c *Catalog) fill(view feed.StoreView, country string) error {
-	var batch search.Batch
-	var failed error
-	flush := func() bool {
-		failed = c.o.Index.Apply(batch)
-		batch.Put = batch.Put[:0]
-		return failed == nil
-	}
-	err := view.Since(0, true, func(change feed.Change, raw []byte) bool {
-		id, err := c.o.Store.ShownID(view.Head().Origin, change.Key)
-		if err != nil {
-			failed = err
-			return false
-		}
-		if doc, ok := c.doc(country, uuid.UUID(id).String(), raw); ok {
-			batch.Put = append(batch.Put, doc)
-		}
-		return len(batch.Put) < rebuildBatch || flush()
-	})
-	if err = errors.Join(err, failed); err != nil {
-		return err
-	}
-	flush()
-	return failed
-}
-
-// Rebuild fills the index from the store.
-func (c *Catalog) Rebuild(ctx context.Context) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	origins, err := c.o.Store.Origins()
-	if err != nil {
-		return fmt.Errorf("rebuild the search index: %w", err)
-	}
-	c.lost.Store(false)
-	for _, o := range origins {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		country := c.o.Country(o)
-		if country == "" {
-			continue
-		}
-		view, err := c.o.Store.View(o)
-		if err != nil {
-			return fmt.Errorf("rebuild the search index: %w", err)
-		}
-		err = c.fill(view, country)
-		view.Close()
-		if err != nil {
-			c.lost.Store(true)
-			return fmt.Errorf("rebuild the search index: %s: %w", country, err)
-		}
-	}
-	return nil
-}
-
 // Search answers one question.
 func (c *Catalog) Search(ctx context.Context, q search.Query) (search.Answer, error) {
 	return c.o.Index.Search(ctx, q)
 }
 
-// Get is the listing with this id, or [listing.ErrNotFound].
+// Get is the listing with this id, or [listing.ErrNotFound]; one that is held
+// and not shown is a [*listing.HiddenError].
 func (c *Catalog) Get(_ context.Context, id string) (listing.Published, error) {
 	parsed, err := uuid.Parse(id)
 	if err != nil || len(id) != 36 {
 		return listing.Published{}, listing.ErrNotFound
 	}
-	origin, _, raw, err := c.o.Store.Record(feed.Key(parsed))
+	p, err := c.get(parsed)
+	if err != nil && !errors.Is(err, listing.ErrNotFound) {
+		err = fmt.Errorf("read listing %s: %w", id, err)
+	}
+	return p, err
+}
+
+func (c *Catalog) get(id uuid.UUID) (none listing.Published, err error) {
+	origin, change, raw, err := c.o.Store.Record(feed.Key(id))
 	if errors.Is(err, feed.ErrNoRecord) {
-		return listing.Published{}, listing.ErrNotFound
+		return none, listing.ErrNotFound
 	}
 	if err != nil {
-		return listing.Published{}, fmt.Errorf("read listing %s: %w", id, err)
+		return none, err
 	}
 	country := c.o.Country(origin)
 	record, err := feed.ParseRecord(raw)
 	if err != nil {
-		return listing.Published{}, fmt.Errorf("read listing %s: %w", id, err)
+		return none, err
 	}
 	if country == "" || record.Type != TypeListing {
-		return listing.Published{}, listing.ErrNotFound
+		return none, listing.ErrNotFound
 	}
 	l, err := listing.View(record.Body)
 	if err != nil {
-		return listing.Published{}, fmt.Errorf("read listing %s: %w", id, err)
+		return none, err
 	}
 	if l.VisibilityValue() == listing.VisibleNobody {
-		return listing.Published{}, listing.ErrNotFound
+		return none, listing.ErrNotFound
+	}
+	at := spot{origin, change.Key}
+	if h, hidden := c.o.Hidden(at.origin, at.key); hidden {
+		return none, &listing.HiddenError{ID: id.String(), Country: country, Hiding: h}
 	}
 	doc, err := listing.DecodeDocument(record.Body)
 	if err != nil {
-		return listing.Published{}, fmt.Errorf("read listing %s: %w", id, err)
+		return none, err
 	}
-	if l.ID != parsed.String() {
+	p := listing.Published{
+		Country: country, Document: doc, Listing: l, AsOf: c.AsOf(origin),
+		Freshness: l.Freshness(c.o.Now(), c.o.Cadence()), Standing: c.o.Standing(origin),
+	}
+	if err := c.remarks(at, doc.Revision, &p); err != nil {
+		return none, err
+	}
+	if l.ID != id.String() {
 		// Known here under another id than its own: see the store's claims.
-		doc["id"], l.ID = parsed.String(), parsed.String()
+		doc["id"], l.ID = id.String(), id.String()
 	}
-	return listing.Published{
-		Country: country, Document: doc, Listing: l,
-		AsOf:      c.AsOf(origin),
-		Freshness: l.Freshness(c.o.Now(), c.o.Cadence()),
-	}, nil
+	return p, nil
 }
 
 // stamp remembers an origin's last confirmation for a moment, so that a page of

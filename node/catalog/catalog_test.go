@@ -20,7 +20,7 @@ import (
 	"github.com/2ps-project/waymark/node/store"
 )
 
-var countries = map[string]string{"ada": "LT", "ben": "FI"}
+var countries = map[string]string{"ada": "LT", "ben": "FI", "cid": "PL"}
 
 // shelf is a catalog over a store in memory, and the registry beside it.
 type shelf struct {
@@ -30,11 +30,18 @@ type shelf struct {
 	index   *search.Index
 	catalog *catalog.Catalog
 	hidden  bool // the registry does not know ben
+
+	now        time.Time
+	guards     string // folder of the publishers' guards
+	hides      map[feed.Key]listing.Hiding
+	caretakers map[identity.OriginID]bool // may speak for everybody
+	suspended  map[identity.OriginID]bool
 }
 
 func newShelf(t *testing.T) *shelf {
 	t.Helper()
-	s := &shelf{t: t, f: feedtest.NewFederation("ada", "ben")}
+	s := &shelf{t: t, guards: t.TempDir(), f: feedtest.NewFederation("ada", "ben", "cid"), now: feedtest.Now, hides: map[feed.Key]listing.Hiding{},
+		caretakers: map[identity.OriginID]bool{}, suspended: map[identity.OriginID]bool{}}
 	var err error
 	s.store, err = store.Open(store.Options{InMemory: true, Alias: alias})
 	if err != nil {
@@ -52,7 +59,7 @@ func newShelf(t *testing.T) *shelf {
 // fresh puts a new, empty index under the catalog, as after a restart.
 func (s *shelf) fresh() {
 	s.t.Helper()
-	now := func() time.Time { return feedtest.Now }
+	now := func() time.Time { return s.now }
 	var err error
 	if s.index, err = search.New(search.Options{Now: now}); err != nil {
 		s.t.Fatal(err)
@@ -64,6 +71,14 @@ func (s *shelf) fresh() {
 			}
 		}
 		return ""
+	}, Hidden: func(_ identity.OriginID, k feed.Key) (listing.Hiding, bool) {
+		h, ok := s.hides[k]
+		return h, ok && (h.Until.IsZero() || s.now.Before(h.Until))
+	}, Caretaker: func(_, author identity.OriginID) bool { return s.caretakers[author] }, Standing: func(o identity.OriginID) listing.Standing {
+		if s.suspended[o] {
+			return listing.Standing{State: "suspended"}
+		}
+		return listing.Standing{State: "synced"}
 	}})
 	if err != nil {
 		s.t.Fatal(err)

@@ -19,14 +19,11 @@ var mainLanguage = map[string]string{
 
 // doc is what search may know of a record; false when it is not to be found:
 // no listing, hidden, or closed for good. A stub of a closed listing is still
-// shown under its id, so that old links stay true.
-func (c *Catalog) doc(country, id string, raw []byte) (search.Doc, bool) {
-	if raw == nil {
-		return search.Doc{}, false // deleted
-	}
-	record, err := feed.ParseRecord(raw)
-	if err != nil || record.Type != TypeListing {
-		return search.Doc{}, false
+// shown under its id, so that old links stay true. With doubt its opening hours
+// are left out: somebody says something that they do not know of.
+func (c *Catalog) doc(country, id string, record *feed.Record, doubt bool) (search.Doc, bool) {
+	if record == nil || record.Type != TypeListing {
+		return search.Doc{}, false // deleted, or something else
 	}
 	l, err := listing.View(record.Body)
 	if err != nil {
@@ -56,6 +53,9 @@ func (c *Catalog) doc(country, id string, raw []byte) (search.Doc, bool) {
 	d.Facets[search.Format] = l.Formats
 	for _, ch := range l.ContactChannels() {
 		c.channel(&d, l, &ch)
+	}
+	if doubt {
+		d.Hours = nil
 	}
 	return d, true
 }

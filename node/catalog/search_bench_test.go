@@ -41,7 +41,7 @@ func demonstration(b *testing.B, n int) *search.Index {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if d, ok := c.doc(country, id.String(), raw); ok {
+		if d, ok := c.doc(country, id.String(), parse(raw), false); ok {
 			batch.Put = append(batch.Put, d)
 		}
 		if len(batch.Put) == rebuildBatch || i == n-1 {

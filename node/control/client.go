@@ -67,7 +67,7 @@ func (c *Client) send(ctx context.Context, path string, body io.Reader) (*http.R
 	return nil, e
 }
 
-func (c *Client) ask(ctx context.Context, path string, in request, out any) error {
+func (c *Client) ask(ctx context.Context, path string, in, out any) error {
 	raw, err := json.Marshal(in)
 	if err != nil {
 		return err
@@ -191,19 +191,7 @@ func (c *Client) Export(ctx context.Context, w io.Writer, ids []string) error {
 		return err
 	}
 	defer res.Body.Close()
-	if _, err := io.Copy(w, res.Body); err != nil {
-		return fmt.Errorf("export: %w", err)
-	}
-	if text, err := url.QueryUnescape(res.Trailer.Get(trailerFail)); err == nil && text != "" {
-		e := new(Error)
-		if json.Unmarshal([]byte(text), e) == nil && e.Message != "" {
-			return e
-		}
-	}
-	if res.Trailer.Get(trailerDone) == "" {
-		return errShort
-	}
-	return nil
+	return copyStream(w, res)
 }
 
 // Running reports whether a node answers at the socket of a directory.

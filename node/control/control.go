@@ -18,6 +18,8 @@ import (
 // Node is a running node as its administrator uses it. Every error that a
 // person should read in other words than "internal error" is an [*Error].
 type Node interface {
+	Care
+
 	// Status tells how the node and its federation are.
 	Status(ctx context.Context) (Status, error)
 
@@ -90,6 +92,15 @@ type Status struct {
 	DegradedReason string   `json:"degraded_reason,omitempty"`
 	Degraded       bool     `json:"degraded"` // something needs an administrator; readers are served
 	Alarms         []Alarm  `json:"alarms"`
+
+	Clock   Clock             `json:"clock"`
+	Refused map[string]uint64 `json:"refused"` // by kind, what peers sent and was turned away since the start; never null
+}
+
+// Clock compares this node's clock with the others'.
+type Clock struct {
+	Offset int64 `json:"offset"` // seconds ahead of the median of the peers; negative is behind
+	Peers  int   `json:"peers"`  // how many were compared with; 0 means that the offset says nothing
 }
 
 // The states of a member, seen from one node.
@@ -101,6 +112,7 @@ const (
 	StateFrozen      = "frozen"      // two heads contradict each other
 	StateSuspended   = "suspended"
 	StateQuarantined = "quarantined"
+	StateUnknown     = "unknown" // never heard from: nothing of it is here, and nobody has shown more
 )
 
 // Member is a member's state and feed.
@@ -108,9 +120,22 @@ type Member struct {
 	Country  string     `json:"country"`
 	Operator string     `json:"operator"`
 	State    string     `json:"state"`
-	Head     *Head      `json:"head"`  // null before the first
-	AsOf     *time.Time `json:"as_of"` // issue time of the newest verified head or beat, UTC; null before the first
-	Listings int        `json:"listings"`
+	Head     *Head      `json:"head"`     // null before the first
+	AsOf     *time.Time `json:"as_of"`    // issue time of the newest verified head or beat, UTC; null before the first
+	Listings int        `json:"listings"` // that can be shown here
+	Hidden   int        `json:"hidden"`   // stored, and not shown: by decision of the countries, or here alone
+	// Known is the newest head that somebody has shown, when it is newer than
+	// Head; null otherwise.
+	Known *Head `json:"known,omitempty"`
+	// Copied tells how far a copy of many records has got, in records of the
+	// head that is fetched; null when none is under way.
+	Copied *Copied `json:"copied,omitempty"`
+}
+
+// Copied is how much of a feed has been fetched.
+type Copied struct {
+	Records uint64 `json:"records"`
+	Of      uint64 `json:"of"`
 }
 
 // Head is the place of a feed.
@@ -118,6 +143,7 @@ type Head struct {
 	Epoch uint64 `json:"epoch"`
 	N     uint64 `json:"n"`
 	Count uint64 `json:"count"` // live records
+	Root  string `json:"root"`  // the hash over all of them, hexadecimal: equal roots are equal feeds
 }
 
 // Registry is the shared metadata as this node has it.
@@ -126,6 +152,9 @@ type Registry struct {
 	Leader *string `json:"leader"` // node id; null when none is known
 	Voters []Voter `json:"voters"`
 	Quorum bool    `json:"quorum"` // changes are possible now
+	// ConfirmedAt is when a majority of the voters last signed the registry as it
+	// is here, UTC; null when that was never seen.
+	ConfirmedAt *time.Time `json:"confirmed_at"`
 }
 
 // Voter is a node that agrees on changes of the registry.

@@ -213,9 +213,9 @@ func TestStatusIsTheContract(t *testing.T) {
 	}
 	for _, want := range []string{
 		`"country":"PL"`, `"federation":"Example"`, `"listings":5`, `"degraded":false`, `"alarms":`,
-		`"state":"self","head":{"epoch":1,"n":2,"count":3},"as_of":"2026-11-23T12:00:00Z"`,
+		`"state":"self","head":{"epoch":1,"n":2,"count":3,"root":""},"as_of":"2026-11-23T12:00:00Z"`,
 		`"state":"behind","head":null,"as_of":null`,
-		`"registry":{"seq":4,"leader":null,"voters":[{"node":"ab","country":"PL"}],"quorum":true}`,
+		`"registry":{"seq":4,"leader":null,"voters":[{"node":"ab","country":"PL"}],"quorum":true,"confirmed_at":null}`,
 	} {
 		if !strings.Contains(string(raw), want) {
 			t.Errorf("%s is not in %s", want, raw)

@@ -110,6 +110,7 @@ func Handler(n Node) http.Handler {
 	answer("POST /v1/approve", func(r *http.Request, in request) (any, error) {
 		return n.Approve(r.Context(), in.Country, in.Numbers)
 	})
+	care(mux, n)
 	mux.HandleFunc("POST /v1/import", func(w http.ResponseWriter, r *http.Request) { importRows(n, w, r) })
 	mux.HandleFunc("POST /v1/export", func(w http.ResponseWriter, r *http.Request) { export(n, w, r) })
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -120,7 +121,7 @@ func Handler(n Node) http.Handler {
 	return mux
 }
 
-// request is the body of every request that is one JSON value.
+// request is the body of the requests of the daily work.
 type request struct {
 	Form       map[string][]string `json:"form,omitempty"`
 	Filter     Filter              `json:"filter,omitzero"`
@@ -133,9 +134,8 @@ type request struct {
 	Wait       bool                `json:"wait,omitempty"`
 }
 
-func readRequest(r *http.Request, in *request) error {
-	limit := int64(maxRequest)
-	if err := readAnswer(r.Body, limit, in); err != nil {
+func readRequest(r *http.Request, in any) error {
+	if err := readAnswer(r.Body, maxRequest, in); err != nil {
 		return &Error{Class: Usage, Code: "bad_request", Message: fmt.Sprintf("The request is not usable: %v.", err)}
 	}
 	return nil
@@ -156,24 +156,13 @@ func importRows(n Node, w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(report)
 }
 
-// export tells how it ended in trailers, since the first listings have left by
-// then.
 func export(n Node, w http.ResponseWriter, r *http.Request) {
 	var in request
 	if err := readRequest(r, &in); err != nil {
 		fail(w, err)
 		return
 	}
-	h := w.Header()
-	h.Set("Content-Type", "application/jsonl")
-	h.Add("Trailer", trailerFail)
-	h.Add("Trailer", trailerDone)
-	if err := n.Export(r.Context(), w, in.IDs); err != nil {
-		raw, _ := json.Marshal(asError(err))
-		h.Set(trailerFail, url.QueryEscape(string(raw)))
-		return
-	}
-	h.Set(trailerDone, "1")
+	stream(w, "application/jsonl", func(w io.Writer) error { return n.Export(r.Context(), w, in.IDs) })
 }
 
 func fail(w http.ResponseWriter, err error) {

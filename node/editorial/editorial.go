@@ -37,6 +37,10 @@ type Options struct {
 	Publisher func() (Publisher, error) // an error says why nothing can be published now
 	Cadence   func() listing.Cadence
 	Now       func() time.Time // time.Now when nil
+
+	Origin    func() (identity.OriginID, bool)            // this country's own; false before it is a member. nil: never
+	Caretaker func(target, author identity.OriginID) bool // may author give alerts about target's listings; nil: nobody may
+	CountryOf func(identity.OriginID) string              // ISO 3166-1 alpha-2 of a member; nil: not known
 }
 
 // Desk is where the own listings are edited. One change at a time.
@@ -55,6 +59,15 @@ func New(o Options) (*Desk, error) {
 	}
 	if o.Cadence == nil {
 		o.Cadence = func() listing.Cadence { return listing.DefaultCadence }
+	}
+	if o.Origin == nil {
+		o.Origin = func() (identity.OriginID, bool) { return identity.OriginID{}, false }
+	}
+	if o.Caretaker == nil {
+		o.Caretaker = func(identity.OriginID, identity.OriginID) bool { return false }
+	}
+	if o.CountryOf == nil {
+		o.CountryOf = func(identity.OriginID) string { return "" }
 	}
 	return &Desk{o: o}, nil
 }
@@ -149,9 +162,21 @@ func explain(err error) error {
 	case errors.Is(err, feed.ErrQuarantined):
 		return &control.Error{Class: control.Degraded, Code: "quarantined", Message: "Nothing can be published: " + err.Error() + ".",
 			Next: "Edits are kept as drafts. Connect the node to its federation: it fetches what it published last back from the others and then goes on."}
+	case errors.Is(err, feed.ErrForked):
+		return &control.Error{Class: control.Degraded, Code: "forked", Message: "Nothing can be published: " + err.Error() + ".",
+			Next: "Edits are kept as drafts. Look for a second copy of this node and stop it, then begin anew with: waymark feed restart"}
+	case errors.Is(err, feed.ErrNeedsApproval):
+		return &control.Error{Class: control.Refused, Code: "needs_approval", Message: "So large a change needs the country's admin key as well: " + err.Error() + ".",
+			Next: "Put the admin key back into the node's keys, start it again, and publish once more; or publish fewer listings at a time."}
 	case errors.Is(err, feed.ErrNotMember):
 		return &control.Error{Class: control.Refused, Code: "not_member", Message: "Nothing can be published: this country is not an active member of a federation yet.",
 			Next: "Found a federation with waymark found, or join one with waymark join."}
+	case errors.Is(err, feed.ErrNeedsApproval):
+		return &control.Error{Class: control.Refused, Code: "needs_approval", Message: "Nothing was published: " + err.Error() + ".",
+			Next: "Start the node with its admin key open (--passphrase-file), or publish fewer listings today. Edits are kept."}
+	case errors.Is(err, feed.ErrQuota):
+		return &control.Error{Class: control.Refused, Code: "quota", Message: "Nothing was published: this country's list would be larger than the federation allows: " + err.Error() + ".",
+			Next: "Take listings back that are not needed, or ask the other countries for a higher limit. Edits are kept."}
 	case errors.Is(err, store.ErrNoRoom):
 		return &control.Error{Class: control.Degraded, Code: "disk_full", Message: "Nothing was written: " + err.Error() + ".",
 			Next: "Free some space on the disk, then do it again. Reading goes on meanwhile."}

@@ -34,14 +34,23 @@ type house struct {
 	publisher *feed.Publisher
 	origin    identity.OriginID
 	member    bool
+	f         *feedtest.Federation
+	caretaker bool // of everybody
+	now       time.Time
 }
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	f := feedtest.NewFederation("ada")
+	f := feedtest.NewFederation("ada", "ben")
 	m := f.Member("ada")
-	h := &house{t: t, origin: m.Origin, member: true}
-	now := func() time.Time { return feedtest.Now }
+	h := &house{t: t, origin: m.Origin, member: true, f: f, now: feedtest.Now}
+	now := func() time.Time { return h.now }
+	country := func(o identity.OriginID) string {
+		if o == m.Origin {
+			return "LT"
+		}
+		return "FI"
+	}
 	fail := func(err error) {
 		if err != nil {
 			t.Fatal(err)
@@ -53,7 +62,8 @@ func newHouse(t *testing.T) *house {
 	t.Cleanup(func() { fail(h.store.Close()) })
 	index, err := search.New(search.Options{Now: now})
 	fail(err)
-	h.catalog, err = catalog.New(catalog.Options{Store: h.store, Index: index, Country: func(identity.OriginID) string { return "LT" }, Now: now})
+	h.catalog, err = catalog.New(catalog.Options{Store: h.store, Index: index, Country: country, Now: now,
+		Caretaker: func(identity.OriginID, identity.OriginID) bool { return h.caretaker }})
 	fail(err)
 	h.publisher, err = feed.NewPublisher(feed.PublisherOptions{
 		Federation: f.ID, Origin: m.Origin, Store: h.store, Appender: h.catalog, Keys: func() feed.Keys { return f },
@@ -67,7 +77,8 @@ func newHouse(t *testing.T) *house {
 			return nil, feed.ErrNotMember
 		}
 		return h.publisher, nil
-	}})
+	}, Origin: func() (identity.OriginID, bool) { return m.Origin, h.member }, CountryOf: country,
+		Caretaker: func(identity.OriginID, identity.OriginID) bool { return h.caretaker }})
 	fail(err)
 	return h
 }

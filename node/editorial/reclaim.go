@@ -56,7 +56,8 @@ func (d *Desk) Reclaim(view feed.StoreView) (int, error) {
 	return back, nil
 }
 
-// Published is how many documents were published and not taken back.
+// Published is how many records the own feed should have: one for each document
+// that was published and not taken back, and the overlays.
 func (d *Desk) Published() (n uint64, err error) {
 	err = d.o.Store.EachOwn(func(own store.Own) error {
 		if own.Published != (identity.Hash{}) {
@@ -64,7 +65,10 @@ func (d *Desk) Published() (n uint64, err error) {
 		}
 		return nil
 	})
-	return n, err
+	if err != nil {
+		return n, err
+	}
+	return n, d.eachOverlay(func(feed.Key, listing.Overlay) error { n++; return nil })
 }
 
 // reclaimBatch is how many bytes of documents are held in memory at once.

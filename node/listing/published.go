@@ -17,14 +17,52 @@ type Published struct {
 	Listing   *Listing  // the typed view of Document
 	AsOf      time.Time // when the publishing country last confirmed its feed, UTC
 	Freshness Freshness // computed from signed dates at the time of reading
+	Standing  Standing  // how far the feed can be relied on
+
+	// What other countries say now about the listing, by country, kind and
+	// language. Statuses come from caretakers only, alerts too.
+	Notes    []Remark
+	Alerts   []Remark
+	Statuses []Remark
+}
+
+// Remark is an overlay that holds now, with who says it.
+type Remark struct {
+	Overlay
+	Country  string // ISO 3166-1 alpha-2 of the member that wrote it
+	Outdated bool   // the listing says something else since it was written
+}
+
+// StatusValue returns the status of the service: what its own country says or
+// what a caretaker says, whichever promises less.
+func (p Published) StatusValue() Status {
+	rank := map[Status]int{Active: 0, TemporarilyClosed: 1, Inactive: 2, Defunct: 3}
+	s := p.Listing.StatusValue()
+	for _, r := range p.Statuses {
+		if v := r.StatusValue(); rank[v] > rank[s] {
+			s = v
+		}
+	}
+	return s
+}
+
+// Standing is how far a country's list can be relied on, as this node sees it.
+// The zero value says that nothing is known against it.
+type Standing struct {
+	State      string    // self, synced, behind, unconfirmed, frozen, suspended, quarantined, unknown
+	RolledBack bool      // its key was misused and the list went back to its last good state
+	Since      time.Time // of frozen, suspended or rolled back: the day, UTC; zero when it is not known
 }
 
 // CountryView is what a page can say about one member.
 type CountryView struct {
-	Code         string    // ISO 3166-1 alpha-2
-	Operator     string    // who runs the node
-	OperatorType string    // code of VocabularyOperatorType
-	Listings     int       // how many of its listings this node can show
-	AsOf         time.Time // when it last confirmed its feed, UTC; zero when never
-	State        string    // self, synced, behind, unconfirmed, frozen, suspended, quarantined
+	Code         string        // ISO 3166-1 alpha-2
+	Operator     string        // who runs the node
+	OperatorType string        // code of VocabularyOperatorType
+	Listings     int           // how many of its listings this node can show
+	AsOf         time.Time     // when it last confirmed its feed, UTC; zero when never
+	State        string        // self, synced, behind, unconfirmed, frozen, suspended, quarantined, unknown
+	RolledBack   bool          // as in Standing
+	Since        time.Time     // as in Standing
+	Hidden       []HiddenCount // its listings that this node holds and does not show
 }

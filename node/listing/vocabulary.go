@@ -31,6 +31,8 @@ const (
 	VocabularyMethod          = "verification_method"
 	VocabularyStatus          = "status"
 	VocabularyLocationType    = "location_type"
+	VocabularyWorks           = "works_here"
+	VocabularyHiding          = "hiding_reason"
 )
 
 // Other is a code of most vocabularies, for what none of their codes says; a
@@ -105,6 +107,8 @@ var vocabularies = map[string][]string{
 	VocabularyMethod:          {"called", "emailed", "provider_attested", "web_only", "official_register"},
 	VocabularyStatus:          {string(Active), string(Inactive), string(Defunct), string(TemporarilyClosed)},
 	VocabularyLocationType:    {"physical", "postal", "virtual"},
+	VocabularyWorks:           {"yes", "partly", "no", NotStated},
+	VocabularyHiding:          {"privacy", "danger", "unlawful", "false", "rights", "request", "compromised", "unreachable", "misuse", "mistake", Other},
 }
 
 // Vocabularies returns the names of all vocabularies in alphabetical order.

@@ -130,6 +130,15 @@ func (l *Language) CountryName(code string) string {
 	return code
 }
 
+// CountryInText returns the name of a country as it reads inside a sentence:
+// "the Netherlands".
+func (l *Language) CountryInText(code string) string {
+	if s, ok := l.InText[strings.ToUpper(code)]; ok {
+		return s
+	}
+	return l.CountryName(code)
+}
+
 // LanguageName returns the name of the language with a BCP 47 tag ("de-AT" is
 // German), the tag when there is none.
 func (l *Language) LanguageName(tag string) string {

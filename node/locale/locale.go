@@ -157,6 +157,7 @@ type file struct {
 	Terms       map[string]map[string]string `toml:"terms"`
 	Languages   map[string]string            `toml:"languages"`
 	Countries   map[string]string            `toml:"countries"`
+	InText      map[string]string            `toml:"countries_in_text"` // where a name reads otherwise inside a sentence
 }
 
 func (l *Language) read(raw []byte) error {

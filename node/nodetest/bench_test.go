@@ -36,7 +36,8 @@ func percentile(d []time.Duration, p float64) float64 {
 }
 
 // BenchmarkPublish is from the moment at which an editor publishes one listing:
-// until it is acknowledged, and until two other nodes can show it.
+// until it is acknowledged, and until two other nodes can show it. A feed has 80
+// heads a minute and then waits: run it with -benchtime 60x.
 func BenchmarkPublish(b *testing.B) {
 	f, err := nodetest.Start(b.Context(), nodetest.DemoOptions{Listings: 100, Dir: b.TempDir(), BasePort: freeBase(b, 3)})
 	if err != nil {

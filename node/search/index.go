@@ -91,6 +91,17 @@ func (x *Index) Run(ctx context.Context) error {
 // Len returns how many listings the newest snapshot holds.
 func (x *Index) Len() int { return x.current.Load().count }
 
+// Refs yields every listing of the newest snapshot, in no order.
+func (x *Index) Refs(yield func(Ref) bool) {
+	for _, v := range x.current.Load().views {
+		for it := v.live.Iterator(); it.HasNext(); {
+			if !yield(v.seg.ref(it.Next())) {
+				return
+			}
+		}
+	}
+}
+
 // chunkDocs bounds what is analysed at once, and so the memory of a large batch.
 const chunkDocs = 16384
 

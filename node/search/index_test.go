@@ -111,6 +111,31 @@ func TestUnknownFacetsAreRefusedByName(t *testing.T) {
 	}
 }
 
+// Refs are the living: each once, whatever segment it stands in.
+func TestRefs(t *testing.T) {
+	x := newIndex(t)
+	doc := func(id string) search.Doc { return search.Doc{ID: id, Country: "PL", MinAge: -1, MaxAge: -1} }
+	for _, b := range []search.Batch{
+		{Put: []search.Doc{doc("1"), doc("2"), doc("3")}},
+		{Put: []search.Doc{doc("2"), doc("4")}, Delete: []search.Ref{{Country: "PL", ID: "3"}}},
+	} {
+		if err := x.Apply(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	for r := range x.Refs {
+		got = append(got, r.Country+r.ID)
+	}
+	slices.Sort(got)
+	if want := []string{"PL1", "PL2", "PL4"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	for range x.Refs {
+		break // a reader may stop early
+	}
+}
+
 func TestQuestionsOutOfBoundsAreRefused(t *testing.T) {
 	x := newIndex(t)
 	for name, q := range map[string]search.Query{

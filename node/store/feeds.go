@@ -24,6 +24,9 @@ type feedState struct {
 	Head  []byte `cbor:"1,keyasint"`
 	Fold  uint64 `cbor:"2,keyasint,omitempty"`
 	Floor uint64 `cbor:"3,keyasint,omitempty"` // deletions up to here are not listed here
+	Undo  uint64 `cbor:"4,keyasint,omitempty"` // steps that end before here cannot be gone back to
+	Kind  uint8  `cbor:"5,keyasint,omitempty"` // while Fold is not zero: what kind of step that is
+	From  uint64 `cbor:"6,keyasint,omitempty"` // the chain of heads has no gap from this number on
 }
 
 // Origins lists the feeds that are held.
@@ -81,26 +84,36 @@ func (s *Store) Apply(_ context.Context, v *feed.Verified) error {
 	l := s.locks(v.Origin())
 	l.write.Lock()
 	defer l.write.Unlock()
-	if err := s.finish(v.Origin(), l); err != nil {
+	if err := s.apply(l, v); err != nil {
 		return fmt.Errorf("apply head %d: %w", v.Head().N, err)
+	}
+	return nil
+}
+
+func (s *Store) apply(l *feedLocks, v *feed.Verified) error {
+	if err := s.finish(v.Origin(), l); err != nil {
+		return err
 	}
 	if err := s.putEarlierHeads(v); err != nil {
-		return fmt.Errorf("apply head %d: %w", v.Head().N, err)
+		return err
 	}
-	if st, ok := v.Delta().(*staging); ok {
+	items, small := v.Delta().(feed.Items)
+	switch st, staged := v.Delta().(*staging); {
+	case staged:
 		return s.applyStaged(l, v, st)
-	}
-	items, ok := v.Delta().(feed.Items)
-	if !ok {
+	case !small:
 		return fmt.Errorf("store: a step with a delta of type %T", v.Delta())
+	case v.Kind() != feed.Step: // what else is to be done takes more than one transaction
+		return s.applyAsStaged(l, v, items)
 	}
 	err := s.update(func(txn *badger.Txn) error {
 		st, err := s.checkBase(txn, v)
 		if err != nil {
 			return err
 		}
+		step := stepOf(st, v.Head())
 		for _, item := range items {
-			if err := s.putChange(txn, v.Origin(), item.Change()); err != nil {
+			if err := s.putChange(txn, step, item.Change()); err != nil {
 				return err
 			}
 			if c := item.Change(); c.Live() {
@@ -112,10 +125,33 @@ func (s *Store) Apply(_ context.Context, v *feed.Verified) error {
 		return s.putHead(txn, v, st)
 	})
 	if err != nil {
-		return fmt.Errorf("apply head %d: %w", v.Head().N, err)
+		return err
 	}
 	l.remember(v)
+	if l.run == 0 {
+		return nil
+	}
+	// What is staged started from the head before: it can never be applied.
+	l.run = 0
+	if err := s.dropStaging(v.Origin()); err != nil {
+		s.warn("what was staged for an older step is dropped later", err)
+	}
 	return nil
+}
+
+func (s *Store) applyAsStaged(l *feedLocks, v *feed.Verified, items feed.Items) error {
+	g, err := s.newRun(v.Origin(), l)
+	if err == nil {
+		err = g.putLocked(items)
+	}
+	if err == nil {
+		err = s.applyStaged(l, v, g)
+	}
+	if err != nil && l.run != 0 {
+		l.run = 0
+		err = errors.Join(err, s.dropStaging(v.Origin()))
+	}
+	return err
 }
 
 func (s *Store) checkBase(txn *badger.Txn, v *feed.Verified) (feedState, error) {
@@ -124,43 +160,55 @@ func (s *Store) checkBase(txn *badger.Txn, v *feed.Verified) (feedState, error) 
 		return st, err
 	}
 	var base identity.Hash
-	switch {
-	case held != nil && held.Epoch == v.Head().Epoch:
+	if held != nil {
 		base = held.Hash
-	case held != nil:
-		// A new epoch starts over: what was deleted on the way there is not known.
-		base, st.Floor = held.Hash, v.Head().Seq
-	default:
-		// A first copy brings no deletions, so it cannot list earlier ones.
-		st.Floor = v.Head().Seq
-		if v.Head().N == 1 {
-			st.Floor = 0
-		}
 	}
 	if base != v.Base() || st.Fold != 0 {
 		return st, feed.ErrMoved
 	}
+	first, h := v.Heads()[0], v.Head()
+	follows := held != nil && (first.Prev == held.Hash || first.Hash == held.Hash) || held == nil && first.N == 1
+	switch {
+	case v.Kind() == feed.Rollback:
+		return st, nil
+	case !follows: // what was deleted on the way here is not known
+		st.Floor, st.From = h.Seq, first.N
+	case v.Kind() == feed.Repair: // the list of deletions may have suffered too
+		st.Floor = h.Seq
+	}
+	if v.Kind() == feed.Repair || held == nil || held.Epoch != h.Epoch {
+		st.Undo = h.Seq
+	}
 	return st, nil
 }
 
-// putChange makes c the latest change of its key and drops the record before.
-func (s *Store) putChange(txn *badger.Txn, o identity.OriginID, c feed.Change) error {
+// step is what putChange has to know of the step that it belongs to.
+type step struct {
+	o    identity.OriginID
+	head *feed.SignedHead
+	kind feed.Kind
+}
+
+func stepOf(st feedState, head *feed.SignedHead) step {
+	return step{o: head.Origin, head: head, kind: feed.Kind(st.Kind)}
+}
+
+// putChange makes c the latest change of its key. What it replaces is kept for
+// undoing, unless it is erased, or the step itself undoes or repairs: then
+// settle drops what is kept in vain.
+func (s *Store) putChange(txn *badger.Txn, step step, c feed.Change) error {
+	o := step.o
 	var old feed.Change
 	had, err := get(txn, entryKey(o, c.Key), &old)
-	if err != nil {
+	if err != nil && step.kind != feed.Repair {
 		return err
 	}
+	if had && old == c && step.kind == feed.Step {
+		return nil // folded in before a crash
+	}
 	if had {
-		if old == c {
-			return nil // folded in before a crash
-		}
 		if err := txn.Delete(key(prefixFeed, o, old.Seq, old.Key)); err != nil {
 			return err
-		}
-		if old.Live() && old.Hash != c.Hash {
-			if err := txn.Delete(recordKey(o, old)); err != nil {
-				return err
-			}
 		}
 	}
 	if err := set(txn, entryKey(o, c.Key), c); err != nil {
@@ -169,10 +217,41 @@ func (s *Store) putChange(txn *badger.Txn, o identity.OriginID, c feed.Change) e
 	if err := txn.Set(key(prefixFeed, o, c.Seq, c.Key), []byte{byte(c.Op)}); err != nil {
 		return err
 	}
+	if err := s.putAside(txn, step, had, old, c); err != nil {
+		return err
+	}
 	if !c.Live() || had && old.Live() {
 		return nil
 	}
 	return s.claim(txn, o, c.Key)
+}
+
+// putAside does what a step has to with the change that c replaced.
+func (s *Store) putAside(txn *badger.Txn, step step, had bool, old, c feed.Change) error {
+	switch {
+	case c.Op == feed.Erase:
+		if err := eraseUndo(txn, step.o, c.Key); err != nil {
+			return err
+		}
+		if had && old.Live() {
+			if err := txn.Delete(recordKey(step.o, old)); err != nil {
+				return err
+			}
+			old.Hash, old.Size = identity.Hash{}, 0
+			if err := s.keepUndo(txn, step, old, c); err != nil {
+				return err
+			}
+		}
+		return s.markErased(txn)
+	case !had:
+		return nil
+	case step.kind == feed.Step:
+		return s.keepUndo(txn, step, old, c)
+	}
+	if old.Live() && old.Hash != c.Hash {
+		return freeRecord(txn, step.o, old)
+	}
+	return nil
 }
 
 // claim gives a bare id to the first origin that uses it; a later one is known
@@ -183,7 +262,7 @@ func (s *Store) claim(txn *badger.Txn, o identity.OriginID, k feed.Key) error {
 		return err
 	}
 	id := k
-	if owner != nil {
+	if len(owner) == 32 {
 		if identity.OriginID(owner[:16]) == o {
 			return nil
 		}
@@ -206,7 +285,10 @@ func (s *Store) putHead(txn *badger.Txn, v *feed.Verified, st feedState) error {
 	if err := txn.Set(key(prefixHeads, o, h.N), h.Envelope); err != nil {
 		return err
 	}
-	st.Head = v.Head().Envelope
+	st.Head, st.Kind = v.Head().Envelope, 0
+	if st.Fold != 0 {
+		st.Kind = uint8(v.Kind())
+	}
 	return set(txn, key(prefixState, o), st)
 }
 
@@ -235,7 +317,7 @@ func (s *Store) putEarlierHeads(v *feed.Verified) error {
 func (l *feedLocks) remember(v *feed.Verified) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.leaves == nil || l.head != v.Base() {
+	if l.leaves == nil || l.head != v.Base() || v.Kind() != feed.Step {
 		l.leaves = nil
 		return
 	}
@@ -244,96 +326,4 @@ func (l *feedLocks) remember(v *feed.Verified) {
 		next[q] = hash
 	}
 	l.head, l.leaves = v.Head().Hash, &next
-}
-
-// Record finds a record by the id under which it is known here, or fails with
-// [feed.ErrNoRecord]. It never waits for a writer.
-func (s *Store) Record(id feed.Key) (o identity.OriginID, c feed.Change, record []byte, err error) {
-	err = s.db.View(func(txn *badger.Txn) error {
-		owner, err := raw(txn, key(prefixID, id))
-		if err != nil {
-			return err
-		}
-		if len(owner) != 32 {
-			return feed.ErrNoRecord
-		}
-		o = identity.OriginID(owner[:16])
-		var st feedState
-		if ok, err := get(txn, key(prefixState, o), &st); err != nil || !ok {
-			return errors.Join(err, feed.ErrNoRecord)
-		}
-		c, record, err = recordOf(txn, o, feed.Key(owner[16:]), st.Fold)
-		return err
-	})
-	return o, c, record, err
-}
-
-// ShownID is the id under which an origin's record is known here.
-func (s *Store) ShownID(o identity.OriginID, k feed.Key) (feed.Key, error) {
-	id := k
-	err := s.db.View(func(txn *badger.Txn) error {
-		owner, err := raw(txn, key(prefixID, k))
-		if err == nil && len(owner) == 32 && identity.OriginID(owner[:16]) != o {
-			id = s.o.Alias(o, k)
-		}
-		return err
-	})
-	return id, err
-}
-
-// recordOf reads one record, from the staging run that is being folded in or
-// from where it stands.
-func recordOf(txn *badger.Txn, o identity.OriginID, k feed.Key, fold uint64) (feed.Change, []byte, error) {
-	var c feed.Change
-	var ok bool
-	var err error
-	if fold != 0 {
-		ok, err = get(txn, stagingKey(o, fold, k), &c)
-	}
-	if err == nil && !ok {
-		ok, err = get(txn, entryKey(o, k), &c)
-	}
-	if err != nil {
-		return c, nil, err
-	}
-	if !ok || !c.Live() {
-		return c, nil, feed.ErrNoRecord
-	}
-	b, err := raw(txn, recordKey(o, c))
-	if err != nil {
-		return c, nil, err
-	}
-	if b == nil {
-		return c, nil, fmt.Errorf("%w: the record of %s is missing", ErrDamaged, k)
-	}
-	return c, b, nil
-}
-
-// Beat is the newest beat that was kept; nil when there is none.
-func (s *Store) Beat(o identity.OriginID) (b *feed.SignedBeat, err error) {
-	err = s.db.View(func(txn *badger.Txn) error {
-		env, err := raw(txn, key(prefixBeat, o))
-		if err != nil || env == nil {
-			return err
-		}
-		b, err = feed.ParseBeat(env)
-		return err
-	})
-	return b, err
-}
-
-// PutBeat keeps a checked beat, unless a newer one is there.
-func (s *Store) PutBeat(b *feed.SignedBeat) error {
-	return s.update(func(txn *badger.Txn) error {
-		env, err := raw(txn, key(prefixBeat, b.Origin))
-		if err != nil {
-			return err
-		}
-		if env != nil {
-			if old, err := feed.ParseBeat(env); err == nil && (old.Epoch > b.Epoch || old.Epoch == b.Epoch && old.Counter >= b.Counter) {
-				return nil
-			}
-		}
-		return txn.Set(key(prefixBeat, b.Origin), b.Envelope)
-	})
 }

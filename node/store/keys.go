@@ -9,7 +9,8 @@ import (
 
 // The whole key layout. O is an origin id (16 bytes), K a record key (16),
 // q a bucket (2), numbers are big-endian so that keys sort by them. Values are
-// CBOR unless said otherwise. A new layout raises [Format].
+// CBOR unless said otherwise. A new layout raises [Format]; Open brings an older
+// one up to it.
 //
 //	m              format version, decimal text
 //	h O            feedState: the head that is visible, and what is being folded in
@@ -22,9 +23,14 @@ import (
 //	               can never take the place of what is visible; only the one that e
 //	               names is visible
 //	s O run8 q K   entry being staged; its record already stands under r
+//	u O q K epoch8 seq8  undo: what the change number seq replaced; its record stays under r
 //	i K            whose listing has this bare id: O, and K of the record
 //	d K            the owner's own document: drafts and private parts; never leaves the node
 //	g seq8         registry entry number seq as signed
+//	x name 0 key   what another package keeps in its drawer, as it gave it
+//	c              how often the owner's documents and drawers were written, 8 bytes
+//	E              day of the first erasure since the files were compacted, 8 bytes
+//	z              nothing; dropped at once, see compact
 const (
 	prefixFormat  = 'm'
 	prefixState   = 'h'
@@ -35,13 +41,18 @@ const (
 	prefixFeed    = 'f'
 	prefixRecord  = 'r'
 	prefixStaging = 's'
+	prefixUndo    = 'u'
 	prefixID      = 'i'
 	prefixOwn     = 'd'
 	prefixChain   = 'g'
+	prefixDrawer  = 'x'
+	prefixCounter = 'c'
+	prefixErased  = 'E'
+	prefixScratch = 'z'
 )
 
 // Format is the version of the layout that this program reads and writes.
-const Format = 1
+const Format = 2
 
 // key joins a prefix and parts: ids, hashes (half), numbers (uint64), buckets (int).
 func key(prefix byte, parts ...any) []byte {

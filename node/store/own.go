@@ -72,7 +72,7 @@ func (s *Store) PutOwn(docs ...Own) error {
 		if size > MaxOwn {
 			return fmt.Errorf("keep document %s: %w: %d bytes, at most %d", docs[0].Key, feed.ErrTooLarge, size, MaxOwn)
 		}
-		err := s.update(func(txn *badger.Txn) error {
+		err := s.updateOwn(func(txn *badger.Txn) error {
 			for _, d := range docs[:n] {
 				if err := set(txn, key(prefixOwn, d.Key), d); err != nil {
 					return err
@@ -90,5 +90,16 @@ func (s *Store) PutOwn(docs ...Own) error {
 
 // DeleteOwn removes one document. It is not an error when there is none.
 func (s *Store) DeleteOwn(k feed.Key) error {
-	return s.update(func(txn *badger.Txn) error { return txn.Delete(key(prefixOwn, k)) })
+	return s.updateOwn(func(txn *badger.Txn) error { return txn.Delete(key(prefixOwn, k)) })
+}
+
+// EraseOwn removes one document as DeleteOwn does, and has the files compacted
+// within days, so that they do not hold it any more either.
+func (s *Store) EraseOwn(k feed.Key) error {
+	return s.updateOwn(func(txn *badger.Txn) error {
+		if err := txn.Delete(key(prefixOwn, k)); err != nil {
+			return err
+		}
+		return s.markErased(txn)
+	})
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/dgraph-io/badger/v4"
@@ -14,9 +15,9 @@ import (
 // Limits of one transaction while staging and folding: Badger takes at most
 // about 1.2 MiB with memory tables of 8 MiB.
 const (
-	batchItems = 100
+	batchItems = 400
 	batchBytes = 512 << 10
-	foldItems  = 500
+	foldItems  = 1000
 )
 
 // staging is a run of changes that is invisible until its head is applied.
@@ -33,6 +34,11 @@ func (s *Store) Stage(o identity.OriginID) (feed.Staging, error) {
 	l := s.locks(o)
 	l.write.Lock()
 	defer l.write.Unlock()
+	return s.newRun(o, l)
+}
+
+// newRun begins a staging run and drops the one before. The caller holds l.write.
+func (s *Store) newRun(o identity.OriginID, l *feedLocks) (*staging, error) {
 	if err := s.finish(o, l); err != nil {
 		return nil, err
 	}
@@ -55,6 +61,10 @@ func (g *staging) Put(items ...feed.Item) error {
 	if len(items) > 0 && l.run != g.run {
 		return fmt.Errorf("stage: %w", feed.ErrMoved)
 	}
+	return g.putLocked(items)
+}
+
+func (g *staging) putLocked(items []feed.Item) error {
 	for len(items) > 0 {
 		n, size := 0, 0
 		for n < len(items) && n < batchItems && size < batchBytes {
@@ -81,7 +91,7 @@ func (g *staging) put(txn *badger.Txn, items []feed.Item) error {
 			continue
 		}
 		if had && old.Live() && old.Hash != c.Hash {
-			if err := dropRecord(txn, g.o, old); err != nil {
+			if err := freeRecord(txn, g.o, old); err != nil {
 				return err
 			}
 		}
@@ -131,21 +141,11 @@ func (g *staging) Discard() error {
 	return g.s.dropStaging(g.o)
 }
 
-// dropRecord drops a staged record, unless the same one is visible.
-func dropRecord(txn *badger.Txn, o identity.OriginID, staged feed.Change) error {
-	var live feed.Change
-	ok, err := get(txn, entryKey(o, staged.Key), &live)
-	if err != nil || ok && live.Live() && live.Hash == staged.Hash {
-		return err
-	}
-	return txn.Delete(recordKey(o, staged))
-}
-
 // applyStaged flips to the new head in one small transaction and then folds the
 // staged entries in. From the flip on the step is visible and survives a crash.
 func (s *Store) applyStaged(l *feedLocks, v *feed.Verified, g *staging) error {
 	if g.s != s || g.o != v.Origin() || l.run != g.run {
-		return fmt.Errorf("apply head %d: what was staged is gone: %w", v.Head().N, feed.ErrMoved)
+		return fmt.Errorf("what was staged is gone: %w", feed.ErrMoved)
 	}
 	l.fold.Lock()
 	defer l.fold.Unlock()
@@ -158,13 +158,13 @@ func (s *Store) applyStaged(l *feedLocks, v *feed.Verified, g *staging) error {
 		return s.putHead(txn, v, st)
 	})
 	if err != nil {
-		return fmt.Errorf("apply head %d: %w", v.Head().N, err)
+		return err
 	}
 	l.run = 0
 	l.remember(v)
-	if err := s.fold(v.Origin()); err != nil && s.o.Logger != nil {
+	if err := s.fold(v.Origin()); err != nil {
 		// The step stands, and whoever reads next goes on with it.
-		s.o.Logger.Error("a large change is not folded in yet", "err", err)
+		s.warn("a large change is not folded in yet", err)
 	}
 	return nil
 }
@@ -186,52 +186,78 @@ func (s *Store) finish(o identity.OriginID, l *feedLocks) error {
 // fold moves the entries of the run that the feed's state names to where they
 // stay. It may be cut off anywhere and started again.
 func (s *Store) fold(o identity.OriginID) error {
-	for {
+	f := folding{s: s, o: o, limit: foldItems}
+	for more := true; more; {
 		if s.beforeFold != nil {
 			if err := s.beforeFold(); err != nil {
 				return fmt.Errorf("fold in a step of %s: %w", o, err)
 			}
 		}
-		more := false
-		err := s.commit(func(txn *badger.Txn) error {
-			st, _, err := stateOf(txn, o)
-			if err != nil || st.Fold == 0 {
-				return err
-			}
-			var batch []feed.Change
-			if err := scan(txn, key(prefixStaging, o, st.Fold), true, func(item *badger.Item) error {
-				if len(batch) == foldItems {
-					return errStop
-				}
-				var c feed.Change
-				err := item.Value(func(b []byte) error { return identity.Unmarshal(b, &c) })
-				batch = append(batch, c)
-				return err
-			}); err != nil {
-				return err
-			}
-			for _, c := range batch {
-				if err := s.putChange(txn, o, c); err != nil {
-					return err
-				}
-				if err := txn.Delete(stagingKey(o, st.Fold, c.Key)); err != nil {
-					return err
-				}
-			}
-			more = len(batch) == foldItems
-			if !more {
-				st.Fold = 0
-				return set(txn, key(prefixState, o), st)
-			}
-			return nil
-		})
+		err := s.commit(f.some)
+		if errors.Is(err, badger.ErrTxnTooBig) && f.limit > 1 {
+			f.limit /= 2 // many small things hang on these changes
+			continue
+		}
+		f.start, more = f.next, f.more
+		if err == nil && !more && f.kind != feed.Step {
+			err = s.settle(o, f.kind)
+		}
 		if err != nil {
 			return fmt.Errorf("fold in a step of %s: %w", o, err)
 		}
-		if !more {
-			return nil
+	}
+	return nil
+}
+
+// folding is how far a fold is.
+type folding struct {
+	s           *Store
+	o           identity.OriginID
+	limit       int
+	start, next []byte // where to look on: what was folded in is gone, and Badger walks over all that is gone
+	more        bool
+	kind        feed.Kind
+}
+
+// some folds in the next changes. A plain step ends here; others are settled.
+func (f *folding) some(txn *badger.Txn) error {
+	st, head, err := stateOf(txn, f.o)
+	f.more, f.kind, f.next = false, feed.Step, nil
+	if err != nil || st.Fold == 0 {
+		return err
+	}
+	step := stepOf(st, head)
+	prefix := key(prefixStaging, f.o, st.Fold)
+	if f.start == nil {
+		f.start = prefix
+	}
+	var batch []feed.Change
+	if err := scanFrom(txn, prefix, f.start, true, func(item *badger.Item) error {
+		if len(batch) == f.limit {
+			return errStop
+		}
+		var c feed.Change
+		err := item.Value(func(b []byte) error { return decode(b, &c) })
+		batch = append(batch, c)
+		return err
+	}); err != nil {
+		return err
+	}
+	for _, c := range batch {
+		f.next = stagingKey(f.o, st.Fold, c.Key)
+		if err := f.s.putChange(txn, step, c); err != nil {
+			return err
+		}
+		if err := txn.Delete(f.next); err != nil {
+			return err
 		}
 	}
+	f.more, f.kind = len(batch) == f.limit, step.kind
+	if f.more || f.kind != feed.Step {
+		return nil
+	}
+	st.Fold = 0
+	return set(txn, key(prefixState, f.o), st)
 }
 
 // dropStaging removes staged entries and their records. The caller made sure
@@ -256,7 +282,7 @@ func (s *Store) dropStaging(o identity.OriginID) error {
 			}
 			for i, c := range changes {
 				if c.Live() {
-					if err := dropRecord(txn, o, c); err != nil {
+					if err := freeRecord(txn, o, c); err != nil {
 						return err
 					}
 				}
@@ -274,34 +300,4 @@ func (s *Store) dropStaging(o identity.OriginID) error {
 			return nil
 		}
 	}
-}
-
-// recover finishes the steps that were visible when the process was killed, and
-// drops the ones that were not.
-func (s *Store) recover() error {
-	origins := make(map[identity.OriginID]bool)
-	err := s.db.View(func(txn *badger.Txn) error {
-		return scan(txn, key(prefixStaging), false, func(item *badger.Item) error {
-			origins[identity.OriginID(item.Key()[1:17])] = true
-			return nil
-		})
-	})
-	if err != nil {
-		return err
-	}
-	held, err := s.Origins()
-	if err != nil {
-		return err
-	}
-	for _, o := range held {
-		if err := s.fold(o); err != nil {
-			return err
-		}
-	}
-	for o := range origins {
-		if err := s.dropStaging(o); err != nil {
-			return err
-		}
-	}
-	return nil
 }

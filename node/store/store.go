@@ -6,15 +6,20 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -25,6 +30,9 @@ import (
 
 // Errors of the store.
 var (
+	// ErrRotten is returned for a feed whose stored bytes do not add up to its
+	// signed head. It names what is wrong; [Store.Actual] shows what is whole.
+	ErrRotten  = errors.New("a disk has damaged a feed; it must be fetched again from another node")
 	ErrInUse   = errors.New("another process has the node's data open")
 	ErrNewer   = errors.New("the node's data was written by a newer version of this program")
 	ErrDamaged = errors.New("the node's data is damaged")
@@ -48,6 +56,11 @@ type Options struct {
 	// Alias is the id under which a record is known here when its own id is
 	// already another origin's. Required for feeds with listings.
 	Alias func(identity.OriginID, feed.Key) feed.Key
+	// Counter is the file that counts writes of the owner's documents, outside the
+	// database; Dir with ".counter" after it when empty.
+	Counter string
+	// Now is the time that ages of what is kept are measured by; time.Now when nil.
+	Now func() time.Time
 	// Free measures the free space in bytes; the file system when nil.
 	Free func() (int64, error)
 }
@@ -59,8 +72,13 @@ type Store struct {
 
 	beforeFold func() error // tests cut off here
 
-	mu    sync.Mutex
-	feeds map[identity.OriginID]*feedLocks
+	gate    sync.RWMutex  // held for writing while nothing may be written
+	erased  atomic.Uint64 // erasures since the start
+	counter *counter      // nil in memory
+
+	mu     sync.Mutex
+	feeds  map[identity.OriginID]*feedLocks
+	rotten map[identity.OriginID]error
 }
 
 // feedLocks serialise the writers of one feed.
@@ -83,6 +101,12 @@ func Open(o Options) (*Store, error) {
 	if o.Alias == nil {
 		o.Alias = func(_ identity.OriginID, k feed.Key) feed.Key { return k }
 	}
+	if o.Counter == "" {
+		o.Counter = filepath.Clean(o.Dir) + ".counter"
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if o.Free == nil {
 		o.Free = func() (int64, error) { return freeSpace(o.Dir) }
 	}
@@ -91,11 +115,12 @@ func Open(o Options) (*Store, error) {
 	} else if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open the node's data: %w", err)
 	}
-	s := &Store{o: o, feeds: make(map[identity.OriginID]*feedLocks)}
+	s := &Store{o: o, feeds: make(map[identity.OriginID]*feedLocks), rotten: make(map[identity.OriginID]error)}
 	if err := s.mayOpen(); err != nil {
 		return nil, err
 	}
-	if err := checkTables(badgerOptions(o)); err != nil {
+	odd, err := checkFiles(badgerOptions(o))
+	if err != nil {
 		return nil, err
 	}
 	db, err := badger.Open(badgerOptions(o))
@@ -107,8 +132,15 @@ func Open(o Options) (*Store, error) {
 	if err == nil {
 		err = s.recover()
 	}
+	var missing string
+	if err == nil {
+		missing, err = s.openCounter()
+	}
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
+	}
+	if odd = cmp.Or(odd, missing); odd != "" {
+		s.scrubAll(odd)
 	}
 	return s, nil
 }
@@ -131,29 +163,33 @@ func hasData(dir string) bool {
 	return err == nil
 }
 
-// badgerOptions keep memory small and every acknowledged write on disk, and
-// notice damage. Values stay in the tree, so that the value log stays empty and
-// needs no collecting; checksums are verified when a table is opened, the one
-// mode in which Badger reports a rotten table as an error.
+// badgerOptions keep memory small and every acknowledged write on disk. Values
+// stay in the tree, so that the value log stays empty and needs no collecting.
+// Tables are not packed: while Badger builds one it keeps all of it unpacked, so
+// that records that pack well would take any amount of memory. Checksums are
+// verified before Badger opens a table, by checkFiles: none of Badger's own modes
+// survives every rotten table.
 func badgerOptions(o Options) badger.Options {
-	return badger.DefaultOptions(o.Dir).
+	b := badger.DefaultOptions(o.Dir).
 		WithInMemory(o.InMemory).
 		WithLogger(badgerLog{o.Logger}).
 		WithSyncWrites(true).
 		WithMemTableSize(8 << 20).
 		WithNumMemtables(2).
-		WithNumLevelZeroTables(2).
-		WithNumLevelZeroTablesStall(6).
+		WithNumLevelZeroTables(5).
+		WithNumLevelZeroTablesStall(10).
 		WithNumCompactors(2).
 		WithValueLogFileSize(16 << 20).
-		WithBlockCacheSize(8 << 20).
+		WithBlockCacheSize(0).
 		WithIndexCacheSize(4 << 20).
-		WithCompression(options.Snappy).
-		WithChecksumVerificationMode(options.OnTableRead).
+		WithCompression(options.None).
+		WithChecksumVerificationMode(options.NoVerification).
 		WithNumVersionsToKeep(1).
 		WithDetectConflicts(true).
 		WithMetricsEnabled(false).
 		WithNumGoroutines(2)
+	b.TableSizeMultiplier = 1
+	return b
 }
 
 func openError(dir string, err error) error {
@@ -163,11 +199,10 @@ func openError(dir string, err error) error {
 		return fmt.Errorf("%w: %s; stop the other waymark process first", ErrInUse, dir)
 	case errors.Is(err, fs.ErrPermission) || strings.Contains(text, "permission denied"):
 		return fmt.Errorf("open the node's data in %s: %w; run waymark as the user who owns it", dir, err)
-	case strings.Contains(text, "checksum") || strings.Contains(text, "truncate") || strings.Contains(text, "manifest"),
-		strings.Contains(text, "does not exist for table"), strings.Contains(text, "proto:"):
-		return damaged(dir, err)
+	case errors.As(err, new(syscall.Errno)):
+		return fmt.Errorf("open the node's data in %s: %w", dir, err)
 	}
-	return fmt.Errorf("open the node's data in %s: %w", dir, err)
+	return damaged(dir, err)
 }
 
 func damaged(dir string, err error) error {
@@ -175,30 +210,59 @@ func damaged(dir string, err error) error {
 }
 
 func (s *Store) checkFormat() error {
-	return s.db.Update(func(txn *badger.Txn) error {
-		item, err := txn.Get(key(prefixFormat))
-		if errors.Is(err, badger.ErrKeyNotFound) {
-			return txn.Set(key(prefixFormat), []byte(strconv.Itoa(Format)))
+	format := 0
+	err := s.db.View(func(txn *badger.Txn) error {
+		v, err := raw(txn, key(prefixFormat))
+		if err != nil || v == nil {
+			return err
 		}
+		format, err = strconv.Atoi(string(v))
+		switch {
+		case err != nil || format < 1:
+			return fmt.Errorf("%w: format version %q", ErrDamaged, v)
+		case format > Format:
+			return fmt.Errorf("%w: format %d, this program knows %d; install the newer version again", ErrNewer, format, Format)
+		}
+		return nil
+	})
+	if err != nil || format == Format {
+		return err
+	}
+	return s.db.Update(func(txn *badger.Txn) error {
+		if format == 1 {
+			if err := upgrade1(txn); err != nil {
+				return err
+			}
+		}
+		return txn.Set(key(prefixFormat), []byte(strconv.Itoa(Format)))
+	})
+}
+
+// upgrade1 brings a database of format 1 up: nothing was kept for undoing.
+func upgrade1(txn *badger.Txn) error {
+	var origins []identity.OriginID
+	if err := scan(txn, key(prefixState), false, func(item *badger.Item) error {
+		origins = append(origins, identity.OriginID(item.Key()[1:]))
+		return nil
+	}); err != nil {
+		return err
+	}
+	for _, o := range origins {
+		st, head, err := stateOf(txn, o)
 		if err != nil {
 			return err
 		}
-		return item.Value(func(v []byte) error {
-			n, err := strconv.Atoi(string(v))
-			switch {
-			case err != nil || n < 1:
-				return fmt.Errorf("%w: format version %q", ErrDamaged, v)
-			case n > Format:
-				return fmt.Errorf("%w: format %d, this program knows %d; install the newer version again", ErrNewer, n, Format)
-			}
-			return nil
-		})
-	})
+		st.Undo = head.Seq
+		if err := set(txn, key(prefixState, o), st); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close closes the database.
 func (s *Store) Close() error {
-	if err := s.db.Close(); err != nil {
+	if err := errors.Join(s.counter.close(), s.db.Close()); err != nil {
 		return fmt.Errorf("close the node's data: %w", err)
 	}
 	return nil
@@ -208,6 +272,13 @@ func (s *Store) Close() error {
 func (s *Store) Size() int64 {
 	lsm, vlog := s.db.Size()
 	return lsm + vlog
+}
+
+// warn tells the operator of an error that stops nobody.
+func (s *Store) warn(what string, err error) {
+	if s.o.Logger != nil {
+		s.o.Logger.Error(what, "err", err)
+	}
 }
 
 // room refuses to write when the disk is nearly full.
@@ -240,6 +311,8 @@ func (s *Store) update(f func(*badger.Txn) error) error {
 // commit is update without asking for room: for what only moves or removes.
 // Writers of different feeds may meet at a listing's id; then one goes again.
 func (s *Store) commit(f func(*badger.Txn) error) error {
+	s.gate.RLock()
+	defer s.gate.RUnlock()
 	for range 20 {
 		if err := s.db.Update(f); !errors.Is(err, badger.ErrConflict) {
 			return err
@@ -268,11 +341,18 @@ func get(txn *badger.Txn, k []byte, v any) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	err = item.Value(func(raw []byte) error { return identity.Unmarshal(raw, v) })
-	if err != nil {
-		return false, fmt.Errorf("%w: %v", ErrDamaged, err)
+	if err := item.Value(func(raw []byte) error { return decode(raw, v) }); err != nil {
+		return false, err
 	}
 	return true, nil
+}
+
+// decode reads a value that this package wrote; what cannot be read is damage.
+func decode(b []byte, v any) error {
+	if err := identity.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("%w: %v", ErrDamaged, err)
+	}
+	return nil
 }
 
 // raw is a copy of the value of a key; nil when there is none.

@@ -75,11 +75,14 @@ func (v *view) Leaves() (*feed.Leaves, error) {
 }
 
 func (v *view) Bucket(q int) ([]feed.Change, error) {
+	if v.head == nil {
+		return nil, nil
+	}
 	var out []feed.Change
 	err := scan(v.txn, key(prefixEntry, v.o, q), true, func(item *badger.Item) error {
 		return item.Value(func(b []byte) error {
 			var c feed.Change
-			if err := identity.Unmarshal(b, &c); err != nil {
+			if err := decode(b, &c); err != nil {
 				return err
 			}
 			if c.Live() {
@@ -92,7 +95,9 @@ func (v *view) Bucket(q int) ([]feed.Change, error) {
 }
 
 func (v *view) Record(k feed.Key) (feed.Change, []byte, error) {
-	return recordOf(v.txn, v.o, k, v.state.Fold)
+	c, record, err := recordOf(v.txn, v.o, k, v.state.Fold)
+	v.s.noteRotten(v.o, err)
+	return c, record, err
 }
 
 func (v *view) Since(seq uint64, live bool, yield func(feed.Change, []byte) bool) error {
@@ -132,9 +137,12 @@ func (v *view) Since(seq uint64, live bool, yield func(feed.Change, []byte) bool
 }
 
 func (v *view) Heads(n uint64, limit int) ([][]byte, error) {
+	if v.head == nil {
+		return nil, nil
+	}
 	var out [][]byte
-	err := scanFrom(v.txn, key(prefixHeads, v.o), key(prefixHeads, v.o, n), true, func(item *badger.Item) error {
-		if len(out) == limit {
+	err := scanFrom(v.txn, key(prefixHeads, v.o), key(prefixHeads, v.o, max(n, v.state.From)), true, func(item *badger.Item) error {
+		if len(out) == limit || binary.BigEndian.Uint64(item.Key()[17:]) > v.head.N {
 			return errStop
 		}
 		b, err := item.ValueCopy(nil)

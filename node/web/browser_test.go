@@ -21,6 +21,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/web/page"
 	"github.com/2ps-project/waymark/node/web/webtest"
 )
@@ -63,7 +64,11 @@ func browser(t *testing.T) context.Context {
 	if err := chromedp.Do(tab); err != nil {
 		t.Fatalf("chromium does not start: %v", err)
 	}
-	tab, cancel = context.WithTimeout(tab, 5*time.Minute)
+	limit := 5 * time.Minute
+	if os.Getenv("WAYMARK_FULL") == "1" {
+		limit = 20 * time.Minute // eight times as many pages
+	}
+	tab, cancel = context.WithTimeout(tab, limit)
 	t.Cleanup(cancel)
 	return tab
 }
@@ -73,7 +78,13 @@ func everything(t *testing.T) string {
 	t.Helper()
 	c := webtest.New(t, 6, "PL", "DE", "LT")
 	c.AddCases(t)
-	c.Members[2].AsOf = webtest.Now.AddDate(0, -2, 0)
+	lt := &c.Members[2]
+	lt.AsOf, lt.State, lt.Since, lt.RolledBack = webtest.Now.AddDate(0, -2, 0), "frozen", webtest.Now.AddDate(0, -1, 0), true
+	for i := range c.Listings {
+		if p := &c.Listings[i]; p.Country == lt.Code {
+			p.AsOf, p.Standing = lt.AsOf, listing.Standing{State: lt.State, RolledBack: true, Since: lt.Since}
+		}
+	}
 	opt := options(t, c)
 	opt.Demo = true
 	opt.Operator = func() page.Operator {
@@ -107,6 +118,7 @@ func visits(language string) []visit {
 		{"results for professionals", home, `button[value="professional"]`, "#narrow"},
 		{"country", home + "in/pl", "", "main"},
 		{"silent country", home + "in/lt", "", "main"},
+		{"results of a silent country", home + "in/lt", "main form button", "#narrow"},
 		{"country without a partner", home + "in/nz", "", "main"},
 		{"no such page", home + "no/such/page", "", "main"},
 	}

@@ -6,11 +6,10 @@
 package feedtest
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"fmt"
-	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/2ps-project/waymark/federation/feed"
@@ -31,19 +30,35 @@ func RecordKey(i int) feed.Key {
 	return feed.Key(sum[:16])
 }
 
-// Member is an origin with its keys.
+// Member is an origin with its keys, as they are now.
 type Member struct {
 	Name           string
 	Origin         identity.OriginID
 	Publish, Admin *identity.Key
 	Epoch          uint64
 	Suspended      bool
+
+	since   feed.Place // the present publish key signs only after this place
+	retired []retired
+	forked  uint64 // in the present epoch; 0: not
+	good    *feed.Place
+	anchors []feed.Place // ascending
 }
 
-// Federation is a registry that tests write as they like. It is not safe for
-// changes while it is in use by others.
+// retired is a publish key that signs nothing past a place.
+type retired struct {
+	key         *identity.Key
+	after, last feed.Place
+}
+
+// Federation is a registry that tests write as they like. Its methods may be
+// called at any time; the fields of its members may not be written while it is
+// in use by others.
 type Federation struct {
-	ID      identity.FederationID
+	ID     identity.FederationID
+	Limits feed.Limits // of Rules; tests that publish without end raise PerMinute
+
+	mu      sync.RWMutex
 	members map[identity.OriginID]*Member
 }
 
@@ -66,6 +81,8 @@ func NewFederation(names ...string) *Federation {
 
 // Member is the member of a name, which must be one of those given.
 func (f *Federation) Member(name string) *Member {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
 	for _, m := range f.members {
 		if m.Name == name {
 			return m
@@ -74,237 +91,158 @@ func (f *Federation) Member(name string) *Member {
 	panic("feedtest: no member " + name)
 }
 
-// HeadKey implements [feed.Keys].
-func (f *Federation) HeadKey(o identity.OriginID, epoch, _ uint64, id identity.KeyID) (identity.PublicKey, bool) {
-	m := f.members[o]
-	if m == nil || epoch != m.Epoch || id != m.Publish.ID() {
-		return identity.PublicKey{}, false
+// change lets edit write a member.
+func (f *Federation) change(name string, edit func(*Member)) {
+	m := f.Member(name)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	edit(m)
+}
+
+// Rotate gives the member a new publish key and returns it: the old one signs
+// nothing past head last of the present epoch.
+func (f *Federation) Rotate(name string, last uint64) (fresh *identity.Key) {
+	f.change(name, func(m *Member) { fresh = m.rotate(feed.Place{Epoch: m.Epoch, N: last}) })
+	return fresh
+}
+
+func (m *Member) rotate(last feed.Place) *identity.Key {
+	m.retired = append(m.retired, retired{m.Publish, m.since, last})
+	m.Publish = Key(identity.RolePublish, fmt.Sprintf("%s/%d", m.Name, len(m.retired)+1))
+	m.since = last
+	return m.Publish
+}
+
+// RotateAdmin gives the member a new admin key and returns it. The old one
+// counts for nothing from now on.
+func (f *Federation) RotateAdmin(name string) (fresh *identity.Key) {
+	f.change(name, func(m *Member) {
+		m.Admin = Key(identity.RoleAdmin, m.Admin.ID().String())
+		fresh = m.Admin
+	})
+	return fresh
+}
+
+// Bump begins the member's next epoch. With good given, its publish key was
+// stolen after that head: the key is replaced, and the feed goes back there.
+func (f *Federation) Bump(name string, good *feed.Place) {
+	f.change(name, func(m *Member) {
+		m.Epoch++
+		m.forked, m.good = 0, nil
+		if good != nil {
+			g := *good
+			m.good = &g
+			m.rotate(g)
+		}
+	})
+}
+
+// Fork puts on record that head n of the member's present epoch was signed
+// twice. Zero takes that back.
+func (f *Federation) Fork(name string, n uint64) {
+	f.change(name, func(m *Member) { m.forked = n })
+}
+
+// Suspend lets the member be suspended, or not any more.
+func (f *Federation) Suspend(name string, suspended bool) {
+	f.change(name, func(m *Member) { m.Suspended = suspended })
+}
+
+// SetAnchor puts a place of the member's feed on record. Places must be given in
+// their order.
+func (f *Federation) SetAnchor(name string, p feed.Place) {
+	f.change(name, func(m *Member) { m.anchors = append(slices.Clip(m.anchors), p) })
+}
+
+// member reads a member under the lock.
+func (f *Federation) member(o identity.OriginID, read func(*Member)) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if m := f.members[o]; m != nil {
+		read(m)
 	}
-	return m.Publish.Public(), true
+}
+
+// HeadKey implements [feed.Keys].
+func (f *Federation) HeadKey(o identity.OriginID, epoch, n uint64, id identity.KeyID) (key identity.PublicKey, ok bool) {
+	at := feed.Place{Epoch: epoch, N: n}
+	f.member(o, func(m *Member) {
+		if epoch > m.Epoch {
+			return
+		}
+		if id == m.Publish.ID() && m.since.Before(at) {
+			key, ok = m.Publish.Public(), true
+		}
+		for _, r := range m.retired {
+			if id == r.key.ID() && r.after.Before(at) && !r.last.Before(at) {
+				key, ok = r.key.Public(), true
+			}
+		}
+	})
+	return key, ok
 }
 
 // AdminKey implements [feed.Keys].
-func (f *Federation) AdminKey(o identity.OriginID, id identity.KeyID) (identity.PublicKey, bool) {
-	m := f.members[o]
-	if m == nil || id != m.Admin.ID() {
-		return identity.PublicKey{}, false
-	}
-	return m.Admin.Public(), true
+func (f *Federation) AdminKey(o identity.OriginID, id identity.KeyID) (key identity.PublicKey, ok bool) {
+	f.member(o, func(m *Member) {
+		if id == m.Admin.ID() {
+			key, ok = m.Admin.Public(), true
+		}
+	})
+	return key, ok
 }
 
 // Epoch implements [feed.Keys].
-func (f *Federation) Epoch(o identity.OriginID) (uint64, bool) {
-	m := f.members[o]
-	if m == nil || m.Suspended {
-		return 0, false
-	}
-	return m.Epoch, true
+func (f *Federation) Epoch(o identity.OriginID) (epoch uint64, ok bool) {
+	f.member(o, func(m *Member) {
+		if !m.Suspended {
+			epoch, ok = m.Epoch, true
+		}
+	})
+	return epoch, ok
+}
+
+// Anchor implements [feed.Keys].
+func (f *Federation) Anchor(o identity.OriginID, epoch, n uint64) (hash identity.Hash, ok bool) {
+	f.member(o, func(m *Member) {
+		for _, p := range m.anchors {
+			if p.Epoch == epoch && p.N == n {
+				hash, ok = p.Hash, true
+			}
+		}
+	})
+	return hash, ok
+}
+
+// Anchors implements [feed.Keys].
+func (f *Federation) Anchors(o identity.OriginID, epoch uint64) (out []uint64) {
+	f.member(o, func(m *Member) {
+		for _, p := range m.anchors {
+			if p.Epoch == epoch {
+				out = append(out, p.N)
+			}
+		}
+	})
+	return out
+}
+
+// Forked implements [feed.Keys].
+func (f *Federation) Forked(o identity.OriginID) (n uint64, ok bool) {
+	f.member(o, func(m *Member) { n, ok = m.forked, m.forked != 0 })
+	return n, ok
+}
+
+// Good implements [feed.Keys].
+func (f *Federation) Good(o identity.OriginID) (p feed.Place, ok bool) {
+	f.member(o, func(m *Member) {
+		if m.good != nil {
+			p, ok = *m.good, true
+		}
+	})
+	return p, ok
 }
 
 // Rules check what belongs to the federation at [Now].
-func (f *Federation) Rules() feed.Rules { return feed.Rules{Federation: f.ID, Keys: f, Now: Now} }
-
-// Author writes a member's feed by hand. It keeps the feed as a plain list.
-type Author struct {
-	f       *Federation
-	m       *Member
-	live    map[feed.Key]feed.Change
-	records map[feed.Key][]byte
-	seq, n  uint64
-	prev    identity.Hash
-	pending feed.Items
-	Heads   [][]byte // every envelope made, oldest first
+func (f *Federation) Rules() feed.Rules {
+	return feed.Rules{Federation: f.ID, Keys: f, Now: Now, Limits: f.Limits}
 }
-
-// Author begins a member's feed.
-func (f *Federation) Author(name string) *Author {
-	return &Author{f: f, m: f.Member(name), live: make(map[feed.Key]feed.Change), records: make(map[feed.Key][]byte)}
-}
-
-// Clone is another author at the same point, to contradict the first one.
-func (a *Author) Clone() *Author {
-	b := *a
-	b.live, b.records, b.Heads, b.pending = maps.Clone(a.live), maps.Clone(a.records), slices.Clone(a.Heads), nil
-	return &b
-}
-
-// Origin is whose feed it is.
-func (a *Author) Origin() identity.OriginID { return a.m.Origin }
-
-// Record is the encoded record of a body: always the same bytes for the same.
-func Record(key feed.Key, revision uint64, body string) []byte {
-	nonce := sha256.Sum256([]byte(body))
-	r := feed.Record{Version: 1, Key: key, Type: "listing", Revision: revision, Modified: feed.DayOf(Now), Nonce: [16]byte(nonce[:16]), Body: []byte(body)}
-	b, err := r.Encode()
-	if err != nil {
-		panic(err)
-	}
-	return b
-}
-
-// Put gives a key a record with this body.
-func (a *Author) Put(key feed.Key, body string) *Author {
-	a.seq++
-	raw := Record(key, a.seq, body)
-	return a.add(feed.Change{Seq: a.seq, Key: key, Op: feed.Put, Hash: feed.HashRecord(raw), Size: uint32(len(raw))}, raw)
-}
-
-// Delete takes a key's record away.
-func (a *Author) Delete(key feed.Key) *Author {
-	a.seq++
-	return a.add(feed.Change{Seq: a.seq, Key: key, Op: feed.Delete}, nil)
-}
-
-// Erase takes a key's record away with all copies.
-func (a *Author) Erase(key feed.Key) *Author {
-	a.seq++
-	return a.add(feed.Change{Seq: a.seq, Key: key, Op: feed.Erase}, nil)
-}
-
-func (a *Author) add(c feed.Change, raw []byte) *Author {
-	item, err := feed.Check(c, raw)
-	if err != nil {
-		panic(err)
-	}
-	a.pending = append(a.pending, item)
-	delete(a.live, c.Key)
-	delete(a.records, c.Key)
-	if c.Live() {
-		a.live[c.Key], a.records[c.Key] = c, raw
-	}
-	return a
-}
-
-// Fill puts records from number from up to, not including, to.
-func (a *Author) Fill(from, to int, body string) *Author {
-	for i := from; i < to; i++ {
-		a.Put(RecordKey(i), fmt.Sprintf("%s %d", body, i))
-	}
-	return a
-}
-
-// NewEpoch lets the feed start over, as after a command of the registry.
-func (a *Author) NewEpoch() *Author {
-	a.m.Epoch++
-	a.n, a.prev = 0, identity.Hash{}
-	return a
-}
-
-// Head signs what was put since the last head. Change may bend the head before
-// it is signed; with no keys given the publish key signs, and the admin key as
-// well when the change is large.
-func (a *Author) Head(change func(*feed.Head), keys ...*identity.Key) ([]byte, feed.Items) {
-	a.n++
-	var size uint64
-	for _, c := range a.live {
-		size += uint64(c.Size)
-	}
-	h := feed.Head{
-		Version: 1, Federation: a.f.ID, Origin: a.m.Origin, Epoch: a.m.Epoch, N: a.n, Seq: a.seq,
-		Count: uint64(len(a.live)), Bytes: size, Root: a.Leaves().Root(), Prev: a.prev, Issued: feed.MinuteOf(Now),
-	}
-	if change != nil {
-		change(&h)
-	}
-	if len(keys) == 0 {
-		keys = []*identity.Key{a.m.Publish}
-		if len(a.pending) > feed.LargeChange {
-			keys = append(keys, a.m.Admin)
-		}
-	}
-	env := SignHead(h, keys...)
-	parsed, err := feed.ParseHead(env)
-	if err == nil {
-		a.prev = parsed.Hash
-	}
-	a.Heads = append(a.Heads, env)
-	items := a.pending
-	a.pending = nil
-	return env, items.Sort()
-}
-
-// SignHead makes the envelope of any head, right or wrong.
-func SignHead(h feed.Head, keys ...*identity.Key) []byte {
-	body, err := identity.Marshal(h)
-	if err != nil {
-		panic(err)
-	}
-	return identity.Sign(identity.TypeHead, h.Federation, body, keys...).Encode()
-}
-
-// SignBeat makes the envelope of any beat, right or wrong.
-func SignBeat(b feed.Beat, key *identity.Key) *feed.SignedBeat {
-	signed, err := b.Sign(key)
-	if err != nil {
-		panic(err)
-	}
-	return signed
-}
-
-// Beat is a beat for the newest head.
-func (a *Author) Beat(counter uint64) *feed.SignedBeat {
-	b := feed.Beat{
-		Version: 1, Federation: a.f.ID, Origin: a.m.Origin, Epoch: a.m.Epoch, N: a.n, Counter: counter,
-		Issued: feed.MinuteOf(Now), Expires: feed.MinuteOf(Now.Add(feed.BeatLife)),
-	}
-	copy(b.Head[:], a.prev[:])
-	return SignBeat(b, a.m.Publish)
-}
-
-// Bucket lists the live entries of a bucket, keys ascending.
-func (a *Author) Bucket(q int) []feed.Change {
-	lists, _ := fromScratch(slices.Collect(maps.Values(a.live)))
-	return lists[q]
-}
-
-// Buckets lists the live entries of all buckets.
-func (a *Author) Buckets() [feed.Buckets][]feed.Change {
-	lists, _ := fromScratch(slices.Collect(maps.Values(a.live)))
-	return lists
-}
-
-// Leaves are the bucket hashes, computed from scratch.
-func (a *Author) Leaves() *feed.Leaves {
-	_, leaves := fromScratch(slices.Collect(maps.Values(a.live)))
-	return leaves
-}
-
-func fromScratch(live []feed.Change) (lists [feed.Buckets][]feed.Change, leaves *feed.Leaves) {
-	for _, c := range live {
-		q := c.Key.Bucket()
-		lists[q] = append(lists[q], c)
-	}
-	leaves = new(feed.Leaves)
-	for q, list := range lists {
-		slices.SortFunc(list, func(x, y feed.Change) int { return bytes.Compare(x.Key[:], y.Key[:]) })
-		leaves[q] = feed.BucketHash(q, list)
-	}
-	return lists, leaves
-}
-
-// Live lists the live entries in order of their numbers.
-func (a *Author) Live() []feed.Change {
-	return slices.SortedFunc(maps.Values(a.live), func(x, y feed.Change) int { return int(x.Seq) - int(y.Seq) })
-}
-
-// Raw is the encoded record of a key; nil when there is none.
-func (a *Author) Raw(key feed.Key) []byte { return a.records[key] }
-
-// View shows the author's list as if it were held under its newest head.
-func (a *Author) View() feed.View { return authorView{a} }
-
-type authorView struct{ a *Author }
-
-func (v authorView) Head() *feed.SignedHead {
-	if len(v.a.Heads) == 0 {
-		return nil
-	}
-	h, err := feed.ParseHead(v.a.Heads[len(v.a.Heads)-1])
-	if err != nil {
-		panic(err)
-	}
-	return h
-}
-func (v authorView) Leaves() (*feed.Leaves, error)       { return v.a.Leaves(), nil }
-func (v authorView) Bucket(q int) ([]feed.Change, error) { return v.a.Bucket(q), nil }
-func (v authorView) Close()                              {}

@@ -33,6 +33,13 @@ func Run(t *testing.T, open Open) {
 		{"the chain of heads", testHeads},
 		{"a feed that starts over", testNewEpoch},
 		{"two feeds side by side", testTwoFeeds},
+		{"a step over a gap, to a head on record", testGap},
+		{"an epoch that goes on", testNextEpoch},
+		{"back to an earlier head", testRollback},
+		{"what cannot be undone", testNoUndo},
+		{"what was erased is nowhere", testErase},
+		{"what is really there", testActual},
+		{"a repair", testRepair},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			store, appender := open(t)

@@ -28,11 +28,19 @@ var (
 
 type memoryFeed struct {
 	head    *feed.SignedHead
-	heads   map[uint64][]byte
+	chain   [][]byte // heads without a gap, the last one is head
 	entries map[feed.Key]feed.Item
+	rotten  map[feed.Key][]byte // what is read instead of the record
 	floor   uint64
 	lists   [feed.Buckets][]feed.Change
 	leaves  *feed.Leaves
+	undo    []undoStep // newest last
+}
+
+// undoStep is what one step replaced: of each key the item before it, or none.
+type undoStep struct {
+	to  identity.Hash // the head before the step
+	old map[feed.Key]*feed.Item
 }
 
 // NewMemory makes an empty store.
@@ -124,35 +132,193 @@ func (m *Memory) Append(_ context.Context, v *feed.Verified) error {
 		return fmt.Errorf("feedtest: a step with a delta of type %T", d)
 	}
 	old := m.feeds[v.Origin()]
-	next := &memoryFeed{head: v.Head(), heads: make(map[uint64][]byte), entries: make(map[feed.Key]feed.Item)}
+	if old == nil {
+		old = &memoryFeed{}
+	}
 	var base identity.Hash
-	switch {
-	case old == nil:
-		if v.Head().N != 1 {
-			next.floor = v.Head().Seq
-		}
-	case old.head.Epoch != v.Head().Epoch:
-		base, next.floor = old.head.Hash, v.Head().Seq
-	default:
-		base, next.floor = old.head.Hash, old.floor
+	if old.head != nil {
+		base = old.head.Hash
 	}
 	if base != v.Base() {
 		return feed.ErrMoved
 	}
-	if old != nil {
-		maps.Copy(next.heads, old.heads)
-		maps.Copy(next.entries, old.entries)
-	}
-	for _, h := range v.Heads() {
-		next.heads[h.N] = h.Envelope
-	}
-	for _, i := range items {
-		next.entries[i.Change().Key] = i
-	}
-	next.lists, next.leaves = fromScratch(memoryView{next}.sorted())
-	m.feeds[v.Origin()] = next
+	m.feeds[v.Origin()] = old.step(v, items)
 	delete(m.open, v.Origin())
 	return nil
+}
+
+// step is the feed after a verified step.
+func (f *memoryFeed) step(v *feed.Verified, items feed.Items) *memoryFeed {
+	first, head := v.Heads()[0], v.Head()
+	next := &memoryFeed{head: head, entries: maps.Clone(f.entries), rotten: maps.Clone(f.rotten), floor: f.floor}
+	if next.entries == nil {
+		next.entries = make(map[feed.Key]feed.Item)
+	}
+	envelopes := slices.Clone(f.chain)
+	for i, env := range envelopes { // what the step replaces
+		if h, err := feed.ParseHead(env); err == nil && h.N >= first.N {
+			envelopes = envelopes[:i]
+			break
+		}
+	}
+	for _, h := range v.Heads() {
+		envelopes = append(envelopes, h.Envelope)
+	}
+	next.chain = chain(envelopes)
+	follows := f.head == nil && head.N == 1 || f.head != nil && first.Prev == f.head.Hash
+	if !follows && v.Kind() != feed.Rollback && v.Base() != head.Hash {
+		next.floor = head.Seq // deletions in between are not known
+	}
+	step := undoStep{v.Base(), make(map[feed.Key]*feed.Item)}
+	for _, i := range items {
+		key := i.Change().Key
+		if was, ok := f.entries[key]; ok {
+			step.old[key] = &was
+		} else {
+			step.old[key] = nil
+		}
+		next.entries[key] = i
+		delete(next.rotten, key)
+	}
+	switch v.Kind() {
+	case feed.Repair:
+		if v.Base() == head.Hash {
+			next.undo = f.undo
+		}
+	case feed.Step:
+		next.undo = append(slices.Clone(f.undo), step)
+	case feed.Rollback:
+		for i, s := range f.undo {
+			if s.to == head.Hash {
+				next.undo = slices.Clone(f.undo[:i])
+			}
+		}
+	}
+	reach := 0 // steps before this one would need what is erased now
+	for _, i := range items {
+		for j, s := range next.undo {
+			if was := s.old[i.Change().Key]; i.Change().Op == feed.Erase && was != nil && was.Change().Live() {
+				reach = max(reach, j+1)
+			}
+		}
+	}
+	next.undo = slices.Clone(next.undo[reach:])
+	next.lists, next.leaves = fromScratch(memoryView{next}.sorted())
+	return next
+}
+
+// Undo implements [feed.Store].
+func (m *Memory) Undo(o identity.OriginID, to *feed.SignedHead) (feed.Delta, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.feeds[o]
+	if f == nil {
+		return nil, feed.ErrPruned
+	}
+	back := make(map[feed.Key]*feed.Item)
+	for _, step := range slices.Backward(f.undo) {
+		maps.Copy(back, step.old)
+		if step.to != to.Hash {
+			continue
+		}
+		var items feed.Items
+		for key, was := range back {
+			if was == nil {
+				gone, err := feed.Check(feed.Change{Seq: max(to.Seq, 1), Key: key, Op: feed.Delete}, nil)
+				if err != nil {
+					return nil, err
+				}
+				was = &gone
+			}
+			items = append(items, *was)
+		}
+		return items.Sort(), nil
+	}
+	return nil, feed.ErrPruned
+}
+
+// Forget drops what is kept for undoing, as after its time.
+func (m *Memory) Forget(o identity.OriginID) {
+	m.edit(o, func(f *memoryFeed) { f.undo = nil })
+}
+
+// Actual implements [feed.Store].
+func (m *Memory) Actual(o identity.OriginID) (feed.StoreView, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.feeds[o]
+	if f == nil {
+		return memoryView{&memoryFeed{}}, nil
+	}
+	whole := *f
+	whole.entries, whole.rotten = maps.Clone(f.entries), nil
+	for key := range f.rotten {
+		delete(whole.entries, key)
+	}
+	whole.lists, whole.leaves = fromScratch(memoryView{&whole}.sorted())
+	return memoryView{&whole}, nil
+}
+
+// edit replaces a feed that is held.
+func (m *Memory) edit(o identity.OriginID, change func(*memoryFeed)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if f := m.feeds[o]; f != nil {
+		next := *f
+		next.entries, next.rotten = maps.Clone(f.entries), maps.Clone(f.rotten)
+		change(&next)
+		m.feeds[o] = &next
+	}
+}
+
+// Corrupt flips a bit of a record as a failing disk does: the store shows it as
+// it is then. It reports whether there was a record.
+func (m *Memory) Corrupt(o identity.OriginID, key feed.Key) (done bool) {
+	m.edit(o, func(f *memoryFeed) {
+		i, ok := f.entries[key]
+		if !ok || !i.Change().Live() {
+			return
+		}
+		raw := slices.Clone(i.Raw())
+		raw[len(raw)/2] ^= 0x04
+		if f.rotten == nil {
+			f.rotten = make(map[feed.Key][]byte)
+		}
+		f.rotten[key], done = raw, true
+	})
+	return done
+}
+
+// Lose drops a record and its entry as a failing disk does. It reports whether
+// there was one.
+func (m *Memory) Lose(o identity.OriginID, key feed.Key) (done bool) {
+	m.edit(o, func(f *memoryFeed) {
+		_, done = f.entries[key]
+		delete(f.entries, key)
+		delete(f.rotten, key)
+	})
+	return done
+}
+
+// Snapshot is a copy of all that a [Memory] held at one moment: a backup.
+type Snapshot struct {
+	feeds map[identity.OriginID]*memoryFeed
+	beats map[identity.OriginID]*feed.SignedBeat
+}
+
+// Snapshot copies the store.
+func (m *Memory) Snapshot() *Snapshot {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return &Snapshot{maps.Clone(m.feeds), maps.Clone(m.beats)}
+}
+
+// Restore puts the store back to what it held then. Steps under way are lost.
+func (m *Memory) Restore(s *Snapshot) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.feeds, m.beats = maps.Clone(s.feeds), maps.Clone(s.beats)
+	m.open = make(map[identity.OriginID]*memoryStaging)
 }
 
 type memoryStaging struct {
@@ -216,9 +382,17 @@ func (v memoryView) Bucket(q int) ([]feed.Change, error) { return slices.Clone(v
 func (v memoryView) Record(k feed.Key) (feed.Change, []byte, error) {
 	i, ok := v.f.entries[k]
 	if !ok || !i.Change().Live() {
-		return feed.Change{}, nil, feed.ErrNoRecord
+		return i.Change(), nil, feed.ErrNoRecord
 	}
-	return i.Change(), i.Raw(), nil
+	return i.Change(), v.raw(i), nil
+}
+
+// raw is the record as it is read, damaged or not.
+func (v memoryView) raw(i feed.Item) []byte {
+	if rotten, ok := v.f.rotten[i.Change().Key]; ok {
+		return rotten
+	}
+	return i.Raw()
 }
 
 func (v memoryView) Since(seq uint64, live bool, yield func(feed.Change, []byte) bool) error {
@@ -235,7 +409,7 @@ func (v memoryView) Since(seq uint64, live bool, yield func(feed.Change, []byte)
 		if c.Seq <= seq || c.Seq > v.f.head.Seq || live && !c.Live() {
 			continue
 		}
-		if !yield(c, i.Raw()) {
+		if !yield(c, v.raw(i)) {
 			return nil
 		}
 	}
@@ -243,9 +417,13 @@ func (v memoryView) Since(seq uint64, live bool, yield func(feed.Change, []byte)
 }
 
 func (v memoryView) Heads(n uint64, limit int) (out [][]byte, err error) {
-	for _, have := range slices.Sorted(maps.Keys(v.f.heads)) {
-		if have >= n && len(out) < limit {
-			out = append(out, v.f.heads[have])
+	for _, env := range v.f.chain {
+		h, err := feed.ParseHead(env)
+		if err != nil {
+			return nil, err
+		}
+		if h.N >= n && len(out) < limit {
+			out = append(out, env)
 		}
 	}
 	return out, nil

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -14,8 +15,11 @@ import (
 type Catalog interface {
 	// Search answers one question. Its errors are those of package search.
 	Search(ctx context.Context, q search.Query) (search.Answer, error)
-	// Get returns what this node can show under an id, or listing.ErrNotFound.
+	// Get returns what this node can show under an id, or listing.ErrNotFound;
+	// what is held and not shown is a *listing.HiddenError.
 	Get(ctx context.Context, id string) (listing.Published, error)
+	// Countries returns every member, in any order.
+	Countries() []listing.CountryView
 }
 
 // Answer is one page of an answer, as /api/search and `waymark search -o json`
@@ -27,6 +31,7 @@ type Answer struct {
 	Results  []Result           `json:"results"`
 	Facets   map[string][]Count `json:"facets"`
 	Snapshot string             `json:"snapshot,omitempty"` // asks for further pages of the same list
+	Hidden   int                `json:"hidden"`             // listings that this node holds and does not show, of the countries asked for; /api/countries says why
 	Notice   string             `json:"notice,omitempty"`   // that the data is invented, in a demonstration
 }
 
@@ -49,6 +54,9 @@ type Result struct {
 	AsOf         string    `json:"as_of,omitempty"`        // when its country last confirmed its list, RFC 3339 UTC, to the hour
 	AssuredDate  string    `json:"assured_date,omitempty"` // when the listing was last checked
 	Freshness    string    `json:"freshness"`
+	State        string    `json:"state,omitempty"`       // of its country's list, as in status: synced, unconfirmed, frozen, …
+	RolledBack   bool      `json:"rolled_back,omitempty"` // that list went back to an earlier state because its key was misused
+	Remarks      []Remark  `json:"remarks,omitempty"`     // what other countries say about it now
 	Channels     []Channel `json:"channels"`
 	OpenNow      string    `json:"open_now,omitempty"`    // true, false, not_stated
 	DistanceKM   *float64  `json:"distance_km,omitempty"` // to its nearest place
@@ -66,6 +74,22 @@ type Channel struct {
 	Cost             string   `json:"cost"`
 	Status           string   `json:"status"`
 	Freshness        string   `json:"freshness"`
+}
+
+// Remark is what another country says about a listing: a note for its own
+// people, or an alert or a status from a caretaker.
+type Remark struct {
+	Kind      string   `json:"kind"`    // note, alert, status
+	Country   string   `json:"country"` // who says it
+	Language  string   `json:"language,omitempty"`
+	Text      string   `json:"text,omitempty"`
+	Status    string   `json:"status,omitempty"` // of kind status
+	Works     string   `json:"works_here,omitempty"`
+	Cost      string   `json:"cost,omitempty"`
+	Languages []string `json:"languages,omitempty"`
+	AsOf      string   `json:"as_of"`
+	Expires   string   `json:"expires"`
+	Outdated  bool     `json:"outdated"` // the listing says something else since
 }
 
 // Clock is what the age of a listing is judged by.
@@ -100,13 +124,23 @@ func Search(ctx context.Context, c Catalog, q search.Query, clock Clock) (Answer
 		}
 		a.Facets[string(facet)] = list
 	}
+	for _, v := range c.Countries() {
+		if len(q.Countries) > 0 && !slices.ContainsFunc(q.Countries, func(s string) bool { return strings.EqualFold(s, v.Code) }) {
+			continue
+		}
+		for _, h := range v.Hidden {
+			a.Hidden += h.Count
+		}
+	}
 	for _, hit := range found.Hits {
 		p, err := c.Get(ctx, hit.ID)
 		if err != nil || p.Listing == nil {
 			continue
 		}
 		r := NewResult(p, q.Language, clock)
-		r.OpenNow = hit.Open
+		if r.OpenNow = hit.Open; len(p.Statuses)+len(p.Alerts) > 0 {
+			r.OpenNow = listing.NotStated // a caretaker knows something that the hours do not
+		}
 		if hit.Distance >= 0 && q.Near != nil {
 			r.DistanceKM = &hit.Distance
 		}
@@ -126,8 +160,9 @@ func NewResult(p listing.Published, language string, clock Clock) Result {
 	r := Result{
 		ID: l.ID, Country: p.Country, Name: translated(l, language, "name", l.Name), Organization: l.OrganizationName(),
 		Summary: clip(translated(l, language, "description", l.Description)), Languages: []string{},
-		Status: string(l.StatusValue()), Alert: currentAlert(l, clock.Now), AssuredDate: l.AssuredDate,
+		Status: string(p.StatusValue()), Alert: currentAlert(l, clock.Now), AssuredDate: l.AssuredDate,
 		Freshness: string(freshness), Channels: []Channel{},
+		State: p.Standing.State, RolledBack: p.Standing.RolledBack, Remarks: remarks(p),
 	}
 	if !p.AsOf.IsZero() {
 		r.AsOf = p.AsOf.UTC().Truncate(time.Hour).Format(time.RFC3339)
@@ -165,6 +200,26 @@ func NewResult(p listing.Published, language string, clock Clock) Result {
 		r.Alert = strings.TrimSpace(lapsedNote + " " + r.Alert)
 	}
 	return r
+}
+
+func remarks(p listing.Published) []Remark {
+	var out []Remark
+	for _, list := range [][]listing.Remark{p.Statuses, p.Alerts, p.Notes} {
+		for _, r := range list {
+			x := Remark{
+				Kind: string(r.Kind), Country: r.Country, Language: r.Language, Text: r.Text, Languages: r.Languages,
+				AsOf: r.AsOf, Expires: r.Expires, Outdated: r.Outdated,
+			}
+			switch r.Kind {
+			case listing.OverlayStatus:
+				x.Status = string(r.StatusValue())
+			case listing.OverlayNote:
+				x.Works, x.Cost = r.WorksValue(), r.CostValue()
+			}
+			out = append(out, x)
+		}
+	}
+	return out
 }
 
 func translated(l *listing.Listing, language, field, own string) string {

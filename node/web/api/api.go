@@ -59,6 +59,7 @@ func New(opt Options) (*API, error) {
 	a := &API{opt: opt, mux: http.NewServeMux()}
 	a.mux.HandleFunc("/api/search", methods(a.search, http.MethodGet, http.MethodPost))
 	a.mux.HandleFunc("/api/listings/{id}", methods(a.listing, http.MethodGet))
+	a.mux.HandleFunc("/api/countries", methods(a.countries, http.MethodGet))
 	a.mux.HandleFunc("/hsds", methods(a.info, http.MethodGet))
 	a.mux.HandleFunc("/hsds/{$}", methods(a.info, http.MethodGet))
 	a.mux.HandleFunc("/hsds/openapi.json", methods(a.openAPI, http.MethodGet))
@@ -280,6 +281,9 @@ type Problem struct {
 	Detail    string `json:"detail"`
 	Parameter string `json:"parameter,omitempty"` // which one is wrong
 	Nearest   string `json:"nearest,omitempty"`   // what was probably meant
+
+	Country string  `json:"country,omitempty"` // of a listing that is hidden: who publishes it
+	Hidden  *Hiding `json:"hidden,omitempty"`  // and why it is not shown
 }
 
 // Write sends the problem.
@@ -307,6 +311,7 @@ func internal() Problem {
 func (a *API) fault(w http.ResponseWriter, err error) {
 	var bad *QueryError
 	var facet *search.UnknownFacetError
+	var hidden *listing.HiddenError
 	p := internal()
 	switch {
 	case errors.As(err, &bad):
@@ -317,6 +322,9 @@ func (a *API) fault(w http.ResponseWriter, err error) {
 		p = Problem{Status: http.StatusBadRequest, Title: "Bad question", Detail: err.Error()}
 	case errors.Is(err, search.ErrSnapshotGone):
 		p = Problem{Status: http.StatusGone, Title: "List no longer kept", Detail: "The list to page in is no longer kept. Ask again without snapshot, from page 1."}
+	case errors.As(err, &hidden):
+		p = Problem{Status: http.StatusNotFound, Title: "Not shown here", Country: hidden.Country, Hidden: hiding(hidden.Hiding),
+			Detail: "This node holds the listing and does not show it. Who decided that, since when and why stands beside this."}
 	case errors.Is(err, listing.ErrNotFound):
 		p = Problem{Status: http.StatusNotFound, Title: "Not found", Detail: "There is no listing with this id here. It may have been withdrawn."}
 	case errors.Is(err, errTooLarge):

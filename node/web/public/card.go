@@ -31,6 +31,11 @@ type card struct {
 	Reporting    bool
 	Topic        bool // the service has not confirmed that it takes on this topic
 	Together     []ref
+	Said         []said // by caretakers, now
+
+	code     string // of Country
+	asOf     time.Time
+	standing listing.Standing
 }
 
 // ref names another service.
@@ -59,6 +64,7 @@ func (s *Site) card(ctx context.Context, l *locale.Language, p listing.Published
 		Closed: closed(l, li), Stub: li.StatusValue() == listing.Defunct, Alert: alert(r, li, now),
 		Pro: li.VisibilityValue() == listing.VisibleProfessionals, Reporting: li.KindValue() == listing.KindReporting,
 		Topic: forSelf(li) && li.AcceptanceValue() == listing.AcceptanceNotConfirmed, Together: s.refs(ctx, l, li.Companions, li.ID),
+		Said: caretakers(l, p), code: strings.ToUpper(p.Country), asOf: p.AsOf, standing: p.Standing,
 	}
 	if c.Name.S == "" {
 		c.Name.S = li.ID

@@ -91,12 +91,13 @@ func (s *Site) channels(l *locale.Language, p listing.Published) []channel {
 		if i == maxChannels {
 			break
 		}
-		list = append(list, s.channel(r, p.Listing, &all[i], now))
+		list = append(list, s.channel(r, p, &all[i], now))
 	}
 	return list
 }
 
-func (s *Site) channel(r reader, li *listing.Listing, ch *listing.Channel, now time.Time) channel {
+func (s *Site) channel(r reader, p listing.Published, ch *listing.Channel, now time.Time) channel {
+	li := p.Listing
 	path := "channels." + ch.ID + "."
 	v := channel{
 		Type:      r.l.Term("channel", ch.TypeValue()),
@@ -124,13 +125,14 @@ func (s *Site) channel(r reader, li *listing.Listing, ch *listing.Channel, now t
 			v.Since = r.l.Date(d)
 		}
 	}
-	usable := li.StatusValue() == listing.Active && !v.Lapsed
+	usable := p.StatusValue() == listing.Active && !v.Lapsed
 	v.Sayings = v.sayings(usable)
 	if usable {
 		v.Href, v.Outbound = target(ch)
 	}
-	// "Open now" is a promise: only somebody who looked lately can make it.
-	if usable && (freshness == listing.Fresh || freshness == listing.Due) {
+	// "Open now" is a promise: only somebody who looked lately can make it, and
+	// nobody while a caretaker has something else to say.
+	if usable && len(p.Alerts) == 0 && (freshness == listing.Fresh || freshness == listing.Due) {
 		if open, certain := li.OpenNow(ch, now); certain {
 			v.Open, v.Closed = open, !open
 		}

@@ -23,13 +23,18 @@ type countryView struct {
 	Here, Name, Code string
 	Member           bool
 	Operator         string
-	AsOf             string // date; "" = never
+	Confirmed        string // when it last confirmed its list; "" = never
+	AsOf             string // date of that
 	Old              bool
+	Standing         []string // what is wrong with its list
+	Hidden           int      // entries that are held here and not shown
+	HiddenWhy        []string
 	Listings         int
 	Local            []card
 	LocalTotal       int
 	Across           []card
 	AcrossTotal      int
+	Aging            []aged // what must be said of the countries of these
 	Speaks           string
 }
 
@@ -52,6 +57,7 @@ func (s *Site) country(w http.ResponseWriter, r *http.Request, l *locale.Languag
 	for _, c := range s.opt.Catalog.Countries() {
 		if strings.EqualFold(c.Code, code) {
 			v.member(l, c, s.opt.Now())
+			v.Hidden, v.HiddenWhy = s.hiddenItems(l, c.Hidden)
 		}
 	}
 	if !v.Member && !known(l, code) {
@@ -87,6 +93,7 @@ func (s *Site) country(w http.ResponseWriter, r *http.Request, l *locale.Languag
 			return
 		}
 		v.Across, v.AcrossTotal = s.cards(r.Context(), l, across.Hits, code), across.Total
+		v.Aging = s.aging(l, v.Across)
 	}
 	s.render(w, http.StatusOK, "country", page.Page{
 		Language: l, Title: v.Name, Country: code, Path: "/in/" + strings.ToLower(code), Index: true, Body: v,
@@ -96,9 +103,10 @@ func (s *Site) country(w http.ResponseWriter, r *http.Request, l *locale.Languag
 func (v *countryView) member(l *locale.Language, c listing.CountryView, now time.Time) {
 	v.Member, v.Operator, v.Listings = true, c.Operator, c.Listings
 	if !c.AsOf.IsZero() {
-		v.AsOf = l.Date(c.AsOf)
+		v.AsOf, v.Confirmed = l.Date(c.AsOf.UTC()), confirmed(l, c.Code, c.AsOf, now)
 		v.Old = now.Sub(c.AsOf) > oldFeed
 	}
+	v.Standing = standing(l, c.Code, listing.Standing{State: c.State, RolledBack: c.RolledBack, Since: c.Since})
 }
 
 func known(l *locale.Language, code string) bool {

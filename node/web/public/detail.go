@@ -39,7 +39,9 @@ type detailView struct {
 	Website      *link
 	Source       *link
 	Method       string
-	FeedAsOf     string
+	Confirmed    string   // when the country last confirmed its list; "" = never
+	Standing     []string // what is wrong with that list
+	Notes        []note
 	Description  text
 	DescribedBy  string
 	Successors   []ref
@@ -67,6 +69,10 @@ func (s *Site) detail(w http.ResponseWriter, r *http.Request, l *locale.Language
 	p, err := s.opt.Catalog.Get(r.Context(), id)
 	if err == nil && (p.Listing == nil || p.Listing.VisibilityValue() == listing.VisibleNobody) {
 		err = listing.ErrNotFound
+	}
+	if hidden, ok := asHidden(err); ok {
+		s.notShown(w, l, id, hidden)
+		return
 	}
 	if err != nil {
 		s.fault(w, l, err)
@@ -110,9 +116,8 @@ func (s *Site) view(req *http.Request, l *locale.Language, p listing.Published) 
 	if li.Verification != nil && listing.Known(listing.VocabularyMethod, li.Verification.Method) {
 		v.Method = l.Term("verification_method", li.Verification.Method)
 	}
-	if !p.AsOf.IsZero() {
-		v.FeedAsOf = l.Date(p.AsOf)
-	}
+	v.Confirmed, v.Standing = confirmed(l, p.Country, p.AsOf, s.opt.Now()), standing(l, p.Country, p.Standing)
+	v.Notes = notes(l, p)
 	for i, d := range li.RequiredDocuments {
 		if d.Document != "" && i < 8 {
 			v.Documents = append(v.Documents, r.text("required_documents."+d.ID+".document", d.Document, 200, false))

@@ -22,6 +22,7 @@ type resultsView struct {
 	Gone      bool // the list changed under the reader
 	SomeWords bool // no service has all of the reader's words
 	Cards     []card
+	Aging     []aged // what must be said of the countries of these
 	Facets    []facet
 	Countries []option
 	Languages []option
@@ -84,6 +85,7 @@ func (s *Site) search(w http.ResponseWriter, r *http.Request, l *locale.Language
 		SomeWords: answer.Total > 0 && answer.Matched < answer.Words,
 		Page:      max(answer.Page, 1), Pages: max((answer.Total+perPage-1)/perPage, 1),
 	}
+	v.Aging = s.aging(l, v.Cards)
 	v.LocalNone = f.Country != "" && answer.Total > 0 && !counted(answer.Facets[search.Country], f.Country)
 	s.render(w, http.StatusOK, "results", page.Page{Language: l, Title: l.Say("results.title"), Country: f.Country, Body: v})
 }

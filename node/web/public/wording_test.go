@@ -24,7 +24,7 @@ func pages(t *testing.T, language string) map[string]string {
 	}
 	for _, x := range webtest.Cases() {
 		w := get(h, "/"+language+"/s/"+x.ID)
-		if w.Code != 200 || w.Body.Len() > maxPage {
+		if want := map[bool]int{true: 200, false: 404}[x.Hiding == nil]; w.Code != want || w.Body.Len() > maxPage {
 			t.Errorf("%s: status %d, %d bytes", x.Name, w.Code, w.Body.Len())
 		}
 		list[x.Name] = w.Body.String()

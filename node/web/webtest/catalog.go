@@ -23,8 +23,9 @@ var Now = time.Date(2026, 11, 23, 10, 30, 0, 0, time.UTC)
 type Catalog struct {
 	Members  []listing.CountryView
 	Listings []listing.Published
-	Snapshot string // a question with another one is answered with ErrSnapshotGone
-	Err      error  // answers everything with this
+	Snapshot string                    // a question with another one is answered with ErrSnapshotGone
+	Err      error                     // answers everything with this
+	Hidden   map[string]listing.Hiding // by id: held and not shown
 }
 
 // New returns a catalog with n invented listings of each country.
@@ -60,8 +61,18 @@ func (c *Catalog) Add(tb testing.TB, country string, d listing.Document) *listin
 	return l
 }
 
-// Countries returns the members.
-func (c *Catalog) Countries() []listing.CountryView { return c.Members }
+// Countries returns the members, with what is hidden of them.
+func (c *Catalog) Countries() []listing.CountryView {
+	members := slices.Clone(c.Members)
+	for i := range members {
+		for _, p := range c.Listings {
+			if h, hidden := c.Hidden[p.Listing.ID]; hidden && p.Country == members[i].Code {
+				members[i].Hidden = append(members[i].Hidden, listing.HiddenCount{Count: 1, Hiding: h})
+			}
+		}
+	}
+	return members
+}
 
 // Get finds a listing by id.
 func (c *Catalog) Get(_ context.Context, id string) (listing.Published, error) {
@@ -69,9 +80,13 @@ func (c *Catalog) Get(_ context.Context, id string) (listing.Published, error) {
 		return listing.Published{}, c.Err
 	}
 	for _, p := range c.Listings {
-		if p.Listing.ID == id {
-			return p, nil
+		if p.Listing.ID != id {
+			continue
 		}
+		if h, hidden := c.Hidden[id]; hidden {
+			return listing.Published{}, fmt.Errorf("get %q: %w", id, &listing.HiddenError{ID: id, Country: p.Country, Hiding: h})
+		}
+		return p, nil
 	}
 	return listing.Published{}, fmt.Errorf("get %q: %w", id, listing.ErrNotFound)
 }
@@ -88,7 +103,7 @@ func (c *Catalog) Search(_ context.Context, q search.Query) (search.Answer, erro
 	var hits []search.Hit
 	for _, p := range c.Listings {
 		values := facts(p, q.Now)
-		if !matches(p, q, values) {
+		if _, hidden := c.Hidden[p.Listing.ID]; hidden || !matches(p, q, values) {
 			continue
 		}
 		for f, list := range values {

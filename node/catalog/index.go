@@ -1,0 +1,234 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/2ps-project/waymark/federation/feed"
+	"github.com/2ps-project/waymark/federation/identity"
+	"github.com/2ps-project/waymark/node/search"
+)
+
+// rebuildBatch is how many documents are indexed at once when all are.
+const rebuildBatch = 2000
+
+// follow brings a step into the index: all of it at once, but for a first copy,
+// which is better found in part than not at all.
+func (c *Catalog) follow(v *feed.Verified, staged []feed.Change) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	country := c.o.Country(v.Origin())
+	if country == "" {
+		return nil
+	}
+	var batch search.Batch
+	var touched []spot
+	take := func(change feed.Change, raw []byte) error {
+		at := spot{v.Origin(), change.Key}
+		record := parse(raw)
+		touched = append(touched, c.note(c.side.Load(), at, record)...)
+		return c.take(&batch, c.side.Load(), country, at, record)
+	}
+	apply := func() error {
+		if err := c.o.Index.Apply(batch); err != nil {
+			return err
+		}
+		return c.index(context.Background(), touched) // short: overlays only
+	}
+	if items, ok := v.Delta().(feed.Items); ok {
+		for _, i := range items {
+			if err := take(i.Change(), i.Raw()); err != nil {
+				return err
+			}
+		}
+		return apply()
+	}
+	view, err := c.o.Store.View(v.Origin())
+	if err != nil {
+		return err
+	}
+	defer view.Close()
+	if v.Base() == (identity.Hash{}) {
+		if touched, err = c.fill(view, country, c.side.Load(), nil); err != nil {
+			return err
+		}
+		return c.index(context.Background(), touched)
+	}
+	for _, change := range staged {
+		_, raw, err := view.Record(change.Key)
+		if err != nil && !errors.Is(err, feed.ErrNoRecord) {
+			return err
+		}
+		if err := take(change, raw); err != nil {
+			return err
+		}
+	}
+	return apply()
+}
+
+// parse reads a record; nil when there is none, or none that can be read.
+func parse(raw []byte) *feed.Record {
+	if raw == nil {
+		return nil
+	}
+	r, err := feed.ParseRecord(raw)
+	if err != nil {
+		return nil
+	}
+	return &r
+}
+
+// take puts into a batch what the index is to know of one record from now on.
+func (c *Catalog) take(batch *search.Batch, s *side, country string, at spot, record *feed.Record) error {
+	if country == "" {
+		s.setHidden(at, false)
+		return nil // Rebuild takes out what the index still has
+	}
+	id, err := c.o.Store.ShownID(at.origin, at.key)
+	if err != nil {
+		return err
+	}
+	ref := search.Ref{Country: country, ID: uuid.UUID(id).String()}
+	doc, ok := c.doc(country, ref.ID, record, c.inDoubt(s, at))
+	if ok {
+		_, hidden := c.o.Hidden(at.origin, at.key)
+		ok = !hidden
+		s.setHidden(at, hidden)
+	} else {
+		s.setHidden(at, false)
+	}
+	if ok {
+		batch.Put = append(batch.Put, doc)
+	} else {
+		batch.Delete = append(batch.Delete, ref)
+	}
+	return nil
+}
+
+// fill indexes a whole feed. It returns the listings about which its overlays
+// speak, and adds to seen, unless that is nil, the ids that it indexed.
+func (c *Catalog) fill(view feed.StoreView, country string, s *side, seen map[uuid.UUID]bool) (touched []spot, err error) {
+	var batch search.Batch
+	var failed error
+	flush := func() bool {
+		for _, d := range batch.Put {
+			if seen != nil {
+				seen[uuid.MustParse(d.ID)] = true // written by take
+			}
+		}
+		batch.Delete = nil // there is nothing of it in the index, or Rebuild finds it
+		failed = c.o.Index.Apply(batch)
+		batch.Put = batch.Put[:0]
+		return failed == nil
+	}
+	err = view.Since(0, true, func(change feed.Change, raw []byte) bool {
+		at := spot{view.Head().Origin, change.Key}
+		record := parse(raw)
+		if record != nil && record.Type == TypeOverlay {
+			touched = append(touched, c.note(s, at, record)...)
+			return true
+		}
+		if failed = c.take(&batch, s, country, at, record); failed != nil {
+			return false
+		}
+		return len(batch.Put) < rebuildBatch || flush()
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return touched, err
+	}
+	flush()
+	return touched, failed
+}
+
+// Rebuild makes the index what the store is: what is shown is in it, and
+// nothing else.
+func (c *Catalog) Rebuild(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lost.Store(false)
+	if err := c.rebuild(ctx); err != nil {
+		c.lost.Store(true)
+		return fmt.Errorf("rebuild the search index: %w", err)
+	}
+	return nil
+}
+
+func (c *Catalog) rebuild(ctx context.Context) error {
+	origins, err := c.o.Store.Origins()
+	if err != nil {
+		return err
+	}
+	var seen map[uuid.UUID]bool // nil where nothing can be left over
+	if c.o.Index.Len() > 0 {
+		seen = make(map[uuid.UUID]bool, c.o.Index.Len())
+	}
+	fresh := newSide()
+	var touched []spot
+	for _, o := range origins {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		country := c.o.Country(o)
+		if country == "" {
+			continue
+		}
+		view, err := c.o.Store.View(o)
+		if err != nil {
+			return err
+		}
+		more, err := c.fill(view, country, fresh, seen)
+		view.Close()
+		if err != nil {
+			return fmt.Errorf("%s: %w", country, err)
+		}
+		touched = append(touched, more...)
+	}
+	c.side.Store(fresh)
+	var left search.Batch
+	if seen != nil {
+		for ref := range c.o.Index.Refs {
+			if id, err := uuid.Parse(ref.ID); err != nil || !seen[id] {
+				left.Delete = append(left.Delete, ref)
+			}
+		}
+	}
+	if err := c.o.Index.Apply(left); err != nil {
+		return err
+	}
+	return c.index(ctx, touched)
+}
+
+// index brings single records into the index as they are now. The caller holds
+// mu.
+func (c *Catalog) index(ctx context.Context, spots []spot) error {
+	if len(spots) == 0 {
+		return nil
+	}
+	slices.SortFunc(spots, func(a, b spot) int {
+		return cmp.Or(slices.Compare(a.origin[:], b.origin[:]), slices.Compare(a.key[:], b.key[:]))
+	})
+	var batch search.Batch
+	for _, at := range slices.Compact(spots) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		view, err := c.o.Store.View(at.origin)
+		if err != nil {
+			return fmt.Errorf("look again at what is shown: %w", err)
+		}
+		_, raw, err := view.Record(at.key)
+		view.Close()
+		if err != nil && !errors.Is(err, feed.ErrNoRecord) {
+			return fmt.Errorf("look again at what is shown: %w", err)
+		}
+		if err := c.take(&batch, c.side.Load(), c.o.Country(at.origin), at, parse(raw)); err != nil {
+			return err
+		}
+	}
+	return c.o.Index.Apply(batch)
+}

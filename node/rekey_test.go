@@ -1,0 +1,195 @@
+package node
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/2ps-project/waymark/config"
+	"github.com/2ps-project/waymark/federation/feed"
+	"github.com/2ps-project/waymark/federation/identity"
+	"github.com/2ps-project/waymark/federation/registry"
+	. "github.com/2ps-project/waymark/federation/registry/registrytest"
+)
+
+// keyed is a node of a member with nothing but its keys.
+func keyed(t *testing.T, m *Member) *Node {
+	n := &Node{o: Options{Dir: t.TempDir(), Config: config.Config{Country: m.Country}}}
+	if err := os.Mkdir(filepath.Join(n.o.Dir, dirKeys), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	n.ring.Store(&keyring{admin: m.Keys.Admin, publish: m.Keys.Publish})
+	return n
+}
+
+func member(t *testing.T, f *Federation, m *Member) registry.Member {
+	got, ok := f.MemberByOrigin(m.Origin)
+	if !ok {
+		t.Fatal("the member is not there")
+	}
+	return got
+}
+
+// others puts a ruling about Germany on record.
+func others(t *testing.T, f *Federation, r registry.Ruling) {
+	b := Ruling(t, f.State, r, f.Members["PL"], f.Members["LT"])
+	f.Do(f.Sign(registry.KindRuling, registry.RecordRuling{Ruling: b}, "PL"))
+}
+
+// TestAKeyThatTheOthersRevokedIsReplaced: the node goes on running with it, and
+// its administrator gives the country another.
+func TestAKeyThatTheOthersRevokedIsReplaced(t *testing.T) {
+	f := NewFederation(t, "PL", "DE", "LT")
+	de := f.Members["DE"]
+	n := keyed(t, de)
+	others(t, f, registry.Ruling{Kind: registry.RulingRevoke, Origin: de.Origin, Key: de.Keys.Publish.ID()})
+	m := member(t, f, de)
+	if err := n.fits(m); err != nil {
+		t.Fatalf("the node takes no part: %v", err)
+	}
+	next, err := n.nextKey(m, identity.RolePublish)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch := replacement(m, identity.RolePublish, de.Keys.Publish, next, registry.Mark{Epoch: m.Epoch, N: 4})
+	f.Do(f.Sign(registry.KindKeys, SetKeys(t, f.State, ch, next), "DE"))
+	if err := n.settleKeys(member(t, f, de)); err != nil {
+		t.Fatal(err)
+	}
+	if n.keys().publish.ID() != next.ID() {
+		t.Error("the new key is not in use")
+	}
+	stranger := keyed(t, f.Members["PL"])
+	stranger.o.Config.Country = "DE"
+	if err := stranger.fits(m); err == nil {
+		t.Error("a node with the key of another country fits")
+	}
+}
+
+// TestANextKeyThatWasRevokedBeforeItCameIntoUse is not offered again for ever.
+func TestANextKeyThatWasRevokedBeforeItCameIntoUse(t *testing.T) {
+	f := NewFederation(t, "PL", "DE", "LT")
+	de := f.Members["DE"]
+	n := keyed(t, de)
+	next, err := n.nextKey(member(t, f, de), identity.RolePublish)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := n.nextKey(member(t, f, de), identity.RolePublish)
+	if err != nil || again.ID() != next.ID() {
+		t.Fatalf("an attempt before left a key, and another one is made: %v", err)
+	}
+	ch := replacement(member(t, f, de), identity.RolePublish, de.Keys.Publish, next, registry.Mark{Epoch: 1})
+	f.Do(f.Sign(registry.KindKeys, SetKeys(t, f.State, ch, next), "DE"))
+	others(t, f, registry.Ruling{Kind: registry.RulingRevoke, Origin: de.Origin, Key: next.ID()})
+	third, err := n.nextKey(member(t, f, de), identity.RolePublish)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := member(t, f, de)
+	ch = replacement(m, identity.RolePublish, de.Keys.Publish, third, registry.Mark{})
+	f.Do(f.Sign(registry.KindKeys, SetKeys(t, f.State, ch, third), "DE"))
+}
+
+// TestOneBadKeyFileDoesNotHoldTheOtherBack: the admin key that the registry has
+// is in use even where the file of the new publish key cannot be read.
+func TestOneBadKeyFileDoesNotHoldTheOtherBack(t *testing.T) {
+	f := NewFederation(t, "PL", "DE", "LT")
+	de := f.Members["DE"]
+	n := keyed(t, de)
+	next, err := n.nextKey(member(t, f, de), identity.RoleAdmin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(n.keyPath(identity.RolePublish, true), []byte("half a k"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ch := replacement(member(t, f, de), identity.RoleAdmin, de.Keys.Admin, next, registry.Mark{})
+	f.Do(f.Sign(registry.KindKeys, SetKeys(t, f.State, ch, next), "DE"))
+	if err := n.settleKeys(member(t, f, de)); err == nil {
+		t.Error("nobody is told of the unreadable file")
+	}
+	if n.keys().admin.ID() != next.ID() {
+		t.Fatal("the new admin key is on disk, and the node signs with the old one")
+	}
+	if _, err := identity.LoadKey(n.keyPath(identity.RoleAdmin, false), identity.RoleAdmin); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// chainView shows the heads of one feed.
+type chainView struct {
+	feed.StoreView
+	heads []*feed.SignedHead // 1, 2, …
+}
+
+func (v chainView) Head() *feed.SignedHead { return v.heads[len(v.heads)-1] }
+
+func (v chainView) Heads(n uint64, limit int) ([][]byte, error) {
+	var out [][]byte
+	for _, h := range v.heads {
+		if h.N >= n && len(out) < limit {
+			out = append(out, h.Envelope)
+		}
+	}
+	return out, nil
+}
+
+// TestHeadsAfterARotationWhoseAnswerGotLost: what was signed meanwhile with the
+// retired key nobody else takes, so the feed has to start over.
+func TestHeadsAfterARotationWhoseAnswerGotLost(t *testing.T) {
+	f := NewFederation(t, "PL", "DE", "LT")
+	de := f.Members["DE"]
+	next := de.Fresh(identity.RolePublish, 1)
+	ch := replacement(member(t, f, de), identity.RolePublish, de.Keys.Publish, next, registry.Mark{Epoch: 1, N: 2})
+	f.Do(f.Sign(registry.KindKeys, SetKeys(t, f.State, ch, next), "DE"))
+	m := member(t, f, de)
+	old := de.Keys.Publish
+	for name, c := range map[string]struct {
+		keys []*identity.Key
+		want bool
+	}{
+		"nothing after the last": {[]*identity.Key{old, old}, false},
+		"the new key goes on":    {[]*identity.Key{old, old, next}, false},
+		"the old key went on":    {[]*identity.Key{old, old, old}, true},
+		"and then the new one":   {[]*identity.Key{old, old, old, next}, true},
+		"not yet at the last":    {[]*identity.Key{old}, false},
+	} {
+		var v chainView
+		for i, key := range c.keys {
+			v.heads = append(v.heads, de.Head(t, f.State, 1, uint64(i+1), 0, key))
+		}
+		if got, err := overtaken(v, m); got != c.want || err != nil {
+			t.Errorf("%s: %v, want %v: %v", name, got, c.want, err)
+		}
+	}
+}
+
+// TestTwoCountriesDoNotMoveTheClock: each head may be some minutes ahead of the
+// time, and must not move the time by that.
+func TestTwoCountriesDoNotMoveTheClock(t *testing.T) {
+	clock := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	n := &Node{o: Options{Now: func() time.Time { return clock }}, started: clock}
+	for range 1000 {
+		ahead := feed.MinuteOf(n.now().Add(feed.Ahead))
+		n.latest.note(identity.OriginID{1}, ahead)
+		n.latest.note(identity.OriginID{2}, ahead)
+	}
+	if off := n.now().Sub(clock); off > feed.Ahead {
+		t.Errorf("two countries have moved this node's time by %v", off)
+	}
+	// A machine that starts in the past takes the time of what it has stored, and
+	// goes on from there.
+	n = &Node{o: Options{Now: func() time.Time { return clock }}}
+	n.started = clock
+	real := clock.Add(400 * 24 * time.Hour)
+	for o := range byte(3) {
+		n.latest.note(identity.OriginID{o + 1}, feed.MinuteOf(real))
+	}
+	n.latest.begin()
+	clock = clock.Add(24 * time.Hour)
+	if off := n.now().Sub(real); off != 24*time.Hour {
+		t.Errorf("a day after the start it is %v after the newest date", off)
+	}
+}

@@ -1,0 +1,210 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/2ps-project/waymark/federation/feed"
+	"github.com/2ps-project/waymark/federation/identity"
+)
+
+// HeadLife is how long heads are kept, anchored or not.
+const HeadLife = 180 * 24 * time.Hour
+
+// compactAfter is how many days after an erasure the files are compacted, so
+// that several share the work. What was erased must be out of them within 7.
+const compactAfter = 3
+
+// MaintainOptions say what other parts of the node know.
+type MaintainOptions struct {
+	// KeepFrom is the number of the feed's newest head that the registry has on
+	// record, 0 for none: from there on all heads are kept. May be nil.
+	KeepFrom func(identity.OriginID) uint64
+}
+
+// Maintain drops what has had its time: what was kept for undoing for longer
+// than [UndoLife], deletions that the feed's head no longer lists, and heads older
+// than [HeadLife] before the newest one on record. After an erasure it compacts
+// the files, so that what was erased is in none of them. It works in small
+// pieces and goes on until ctx ends; call it daily.
+func (s *Store) Maintain(ctx context.Context, now time.Time, o MaintainOptions) error {
+	origins, err := s.Origins()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, origin := range origins {
+		keep := uint64(0)
+		if o.KeepFrom != nil {
+			keep = o.KeepFrom(origin)
+		}
+		if err := s.maintain(ctx, now, origin, keep); err != nil {
+			errs = append(errs, fmt.Errorf("keep house in feed %s: %w", origin, err))
+		}
+	}
+	if ctx.Err() == nil {
+		errs = append(errs, s.compactErased(now))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) maintain(ctx context.Context, now time.Time, o identity.OriginID, keep uint64) error {
+	oldest := feed.DayOf(now.Add(-UndoLife))
+	err := s.prune(ctx, key(prefixUndo, o), o, func(txn *badger.Txn, st *feedState, head *feed.SignedHead, k, v []byte) error {
+		u, err := parseUndo(k, v)
+		if err != nil || u.Day >= oldest {
+			return err
+		}
+		if u.epoch == head.Epoch {
+			st.Undo = max(st.Undo, u.seq)
+		}
+		return dropUndo(txn, o, k, u)
+	})
+	if err != nil {
+		return err
+	}
+	_, head, err := s.state(o)
+	if err != nil || head == nil {
+		return err
+	}
+	if head.Floor > 0 {
+		err = s.prune(ctx, key(prefixFeed, o), o, func(txn *badger.Txn, st *feedState, head *feed.SignedHead, k, v []byte) error {
+			seq := binary.BigEndian.Uint64(k[17:])
+			switch {
+			case seq > head.Floor:
+				return errStop
+			case len(v) == 1 && v[0] == byte(feed.Put):
+				return nil
+			}
+			st.Floor = max(st.Floor, head.Floor)
+			return errors.Join(txn.Delete(k), txn.Delete(entryKey(o, feed.Key(k[25:]))))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	oldHead := feed.MinuteOf(now.Add(-HeadLife))
+	return s.prune(ctx, key(prefixHeads, o), o, func(txn *badger.Txn, st *feedState, head *feed.SignedHead, k, v []byte) error {
+		n := binary.BigEndian.Uint64(k[17:])
+		h, err := feed.ParseHead(v)
+		if n >= head.N || n >= st.From && (keep != 0 && n >= keep || err == nil && h.Issued >= oldHead) {
+			return errStop
+		}
+		return txn.Delete(k)
+	})
+}
+
+// prune calls f for every key with the prefix, in small transactions between
+// which others may write, and keeps what f does to the state. It leaves a feed
+// alone that something is being staged for: that may need what f would drop.
+func (s *Store) prune(ctx context.Context, prefix []byte, o identity.OriginID, f func(txn *badger.Txn, st *feedState, head *feed.SignedHead, k, v []byte) error) error {
+	l := s.locks(o)
+	start := prefix
+	for start != nil && ctx.Err() == nil {
+		next, err := s.pruneSome(l, prefix, start, o, f)
+		if err != nil {
+			return err
+		}
+		start = next
+	}
+	return ctx.Err()
+}
+
+func (s *Store) pruneSome(l *feedLocks, prefix, start []byte, o identity.OriginID, f func(*badger.Txn, *feedState, *feed.SignedHead, []byte, []byte) error) (next []byte, err error) {
+	l.write.Lock()
+	defer l.write.Unlock()
+	if l.run != 0 {
+		return nil, nil
+	}
+	if err := s.finish(o, l); err != nil {
+		return nil, err
+	}
+	keys, values, err := s.some(prefix, start)
+	if err != nil || len(keys) == 0 {
+		return nil, err
+	}
+	next = append(keys[len(keys)-1], 0)
+	err = s.commit(func(txn *badger.Txn) error {
+		st, head, err := stateOf(txn, o)
+		if err != nil || head == nil {
+			return err
+		}
+		before := st
+		for i, k := range keys {
+			err := f(txn, &st, head, k, values[i])
+			if errors.Is(err, errStop) {
+				next = nil
+				break
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if st.Undo == before.Undo && st.Floor == before.Floor {
+			return nil
+		}
+		return set(txn, key(prefixState, o), st)
+	})
+	return next, err
+}
+
+// markErased notes that the files still hold something that was erased.
+func (s *Store) markErased(txn *badger.Txn) error {
+	s.erased.Add(1)
+	old, err := raw(txn, key(prefixErased))
+	if err != nil || old != nil {
+		return err
+	}
+	return txn.Set(key(prefixErased), binary.BigEndian.AppendUint64(nil, uint64(feed.DayOf(s.o.Now()))))
+}
+
+// compactErased compacts the files when something was erased some days ago.
+func (s *Store) compactErased(now time.Time) error {
+	var since []byte
+	if err := s.db.View(func(txn *badger.Txn) (err error) {
+		since, err = raw(txn, key(prefixErased))
+		return err
+	}); err != nil || len(since) != 8 {
+		return err
+	}
+	if int64(feed.DayOf(now))-int64(binary.BigEndian.Uint64(since)) < compactAfter {
+		return nil
+	}
+	if err := s.room(); err != nil {
+		return err
+	}
+	erasures := s.erased.Load()
+	if err := s.compact(); err != nil {
+		return fmt.Errorf("compact the files after an erasure: %w", err)
+	}
+	return s.commit(func(txn *badger.Txn) error {
+		if s.erased.Load() != erasures {
+			return nil // the next one is for those
+		}
+		return txn.Delete(key(prefixErased))
+	})
+}
+
+// compact writes what is live into new files. Badger writes its memory tables
+// and newest level out only when it drops keys, so it is given some to drop.
+// Writers wait for that moment; readers do not.
+func (s *Store) compact() error {
+	if err := s.flush(); err != nil {
+		return err
+	}
+	return s.db.Flatten(1)
+}
+
+func (s *Store) flush() error {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	if err := s.db.Update(func(txn *badger.Txn) error { return txn.Set(key(prefixScratch), nil) }); err != nil {
+		return err
+	}
+	return s.db.DropPrefix(key(prefixScratch))
+}

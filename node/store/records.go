@@ -1,0 +1,104 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/2ps-project/waymark/federation/feed"
+	"github.com/2ps-project/waymark/federation/identity"
+)
+
+// Record finds a record by the id under which it is known here, or fails with
+// [feed.ErrNoRecord]. It never waits for a writer.
+func (s *Store) Record(id feed.Key) (o identity.OriginID, c feed.Change, record []byte, err error) {
+	err = s.db.View(func(txn *badger.Txn) error {
+		owner, err := raw(txn, key(prefixID, id))
+		if err != nil {
+			return err
+		}
+		if len(owner) != 32 {
+			return feed.ErrNoRecord
+		}
+		o = identity.OriginID(owner[:16])
+		var st feedState
+		if ok, err := get(txn, key(prefixState, o), &st); err != nil || !ok {
+			return errors.Join(err, feed.ErrNoRecord)
+		}
+		c, record, err = recordOf(txn, o, feed.Key(owner[16:]), st.Fold)
+		return err
+	})
+	s.noteRotten(o, err)
+	return o, c, record, err
+}
+
+// ShownID is the id under which an origin's record is known here.
+func (s *Store) ShownID(o identity.OriginID, k feed.Key) (feed.Key, error) {
+	id := k
+	err := s.db.View(func(txn *badger.Txn) error {
+		owner, err := raw(txn, key(prefixID, k))
+		if err == nil && len(owner) == 32 && identity.OriginID(owner[:16]) != o {
+			id = s.o.Alias(o, k)
+		}
+		return err
+	})
+	return id, err
+}
+
+// recordOf reads one record, from the staging run that is being folded in or
+// from where it stands.
+func recordOf(txn *badger.Txn, o identity.OriginID, k feed.Key, fold uint64) (feed.Change, []byte, error) {
+	var c feed.Change
+	var ok bool
+	var err error
+	if fold != 0 {
+		ok, err = get(txn, stagingKey(o, fold, k), &c)
+	}
+	if err == nil && !ok {
+		ok, err = get(txn, entryKey(o, k), &c)
+	}
+	if err != nil {
+		return c, nil, err
+	}
+	if !ok || !c.Live() {
+		return c, nil, feed.ErrNoRecord
+	}
+	b, err := raw(txn, recordKey(o, c))
+	if err != nil {
+		return c, nil, err
+	}
+	if b == nil || len(b) != int(c.Size) || feed.HashRecord(b) != c.Hash {
+		return c, nil, fmt.Errorf("%w: %s: the record %s is missing or damaged", ErrRotten, o, k)
+	}
+	return c, b, nil
+}
+
+// Beat is the newest beat that was kept; nil when there is none.
+func (s *Store) Beat(o identity.OriginID) (b *feed.SignedBeat, err error) {
+	err = s.db.View(func(txn *badger.Txn) error {
+		env, err := raw(txn, key(prefixBeat, o))
+		if err != nil || env == nil {
+			return err
+		}
+		b, err = feed.ParseBeat(env)
+		return err
+	})
+	return b, err
+}
+
+// PutBeat keeps a checked beat, unless a newer one is there.
+func (s *Store) PutBeat(b *feed.SignedBeat) error {
+	return s.update(func(txn *badger.Txn) error {
+		env, err := raw(txn, key(prefixBeat, b.Origin))
+		if err != nil {
+			return err
+		}
+		if env != nil {
+			if old, err := feed.ParseBeat(env); err == nil && (old.Epoch > b.Epoch || old.Epoch == b.Epoch && old.Counter >= b.Counter) {
+				return nil
+			}
+		}
+		return txn.Set(key(prefixBeat, b.Origin), b.Envelope)
+	})
+}
