@@ -13,6 +13,7 @@ import (
 	"github.com/2ps-project/waymark/federation/identity"
 	"github.com/2ps-project/waymark/federation/registry"
 	"github.com/2ps-project/waymark/federation/transport"
+	"github.com/2ps-project/waymark/node/control"
 )
 
 // acquaintances are the federation and the nodes that the registry named last,
@@ -104,3 +105,18 @@ func (a *acquaintances) Peer(id identity.NodeID) (transport.Peer, bool) {
 
 // lostRegistryPoll is how often the others are asked while the registry is lost.
 const lostRegistryPoll = 10 * time.Second
+
+// errDataLost is what a member's node says while its registry is gone.
+var errDataLost = &control.Error{
+	Class: control.Degraded, Code: "data_lost",
+	Message: "This node was a member of a federation, and its data is gone.",
+	Next:    "Leave the node connected: it fetches the registry and all listings back from the others; then try again.",
+}
+
+// lostMember reports whether the registry that named this node is lost here and
+// is to be fetched back.
+func (n *Node) lostMember() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.known != nil
+}

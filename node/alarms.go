@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/2ps-project/waymark/federation/feed"
+	"github.com/2ps-project/waymark/federation/identity"
 	"github.com/2ps-project/waymark/node/control"
 )
 
@@ -40,6 +41,22 @@ func (n *Node) alarms(st *control.Status) {
 		}
 		add("quarantined", "Nothing can be published: "+why+".", next)
 	}
+	if m, ok := n.silenced(); ok {
+		add("suspended", fmt.Sprintf("The other countries have suspended %s: what it publishes is not taken, and its nodes are not talked to. Readers are served.", m.Country),
+			"Telephone their administrators; they can lift it together.")
+	}
+	if m, in := n.self(); in {
+		if _, revoked := n.docket.View().Revoked(m.Origin, n.keys().publish.ID()); revoked {
+			add("key_revoked", "Nothing can be published: the key with which this country publishes was revoked. Edits are kept as drafts.",
+				"See who decided it with waymark approval list. Then give this country another key with: waymark key rotate publish")
+		}
+	}
+	if m, in := n.self(); in {
+		if _, ok := m.Key(identity.RoleAdmin, n.keys().admin.ID()); !ok {
+			add("admin_key", fmt.Sprintf("The admin key of this node is not one of %s: it can invite, approve and change nothing.", m.Country),
+				"Put the right file back as keys/admin.key and start the node again. If the key is lost: waymark key recover, with the sheet from the safe.")
+		}
+	}
 	n.mu.Lock()
 	known, stopped := n.known, n.stopped
 	n.mu.Unlock()
@@ -58,7 +75,7 @@ func (n *Node) alarms(st *control.Status) {
 			add("registry_stopped", "The shared registry is no longer followed here: "+problem.Error()+".", "Ask the other countries' administrators; readers are served meanwhile.")
 		}
 	}
-	if s := n.state(); s != nil && len(s.Members()) > 1 && !st.Registry.Quorum && n.o.Now().Sub(n.started) > quorumWait {
+	if _, in := n.self(); in && !st.Registry.Quorum && n.o.Now().Sub(n.started) > quorumWait {
 		add("no_quorum", "The countries that keep the shared registry cannot agree at present. Nobody can join and no rule can change; publishing and searching go on.",
 			"Nothing here, if it heals by itself. Look whether the nodes named under voters are up.")
 	}
@@ -85,6 +102,10 @@ func (n *Node) storeAlarms(add func(code, text, next string)) {
 	if lost, odd := n.store.LostTail(); odd {
 		add("tail_lost", fmt.Sprintf("The last %d changes of drafts and settings were lost: the disk or the machine failed while they were written, or an old copy of the data was put back. What was published is safe.", lost),
 			"Look through the drafts, and at the health of the disk. When you have: waymark status --noted.")
+	}
+	if n.store.Mended() {
+		add("disk_rotting", "Something that was stored here had changed by itself. It was fetched again from the other countries, and readers see what is right; the damaged file is still there, and the node may not start again with it.",
+			"Look at the health of the disk. Write the own listings to another disk with waymark listing export --file, then stop the node, move its folder store aside and start it again: it fetches everything that was published back from the others.")
 	}
 	s := n.state()
 	if s == nil {
@@ -183,6 +204,10 @@ func (n *Node) waitingAlarms(add func(code, text, next string)) {
 		}
 	}
 	for _, d := range n.decisions(s) {
+		if in && d.InForce && !d.Off && d.Country == self.Country && d.Listing != "" {
+			add(alarmWaiting, fmt.Sprintf("%s have decided that the listing %s of this country is not shown anywhere: %s.", strings.Join(d.Signed, ", "), d.Listing, d.Reason),
+				"Telephone their administrators; see waymark approval list.")
+		}
 		if in && !d.InForce && d.Country != self.Country && !slices.Contains(d.Signed, self.Country) {
 			add(alarmWaiting, fmt.Sprintf("%s ask for a decision: %s of %s.", strings.Join(d.Signed, ", "), d.Kind, d.Country), "Look at it with waymark approval list, and sign it with waymark approval sign.")
 		}

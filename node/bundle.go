@@ -93,7 +93,7 @@ func (a *admin) ImportBundle(ctx context.Context, path string, o control.BundleI
 	if err != nil {
 		return control.BundleReport{}, err
 	}
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return control.BundleReport{}, &control.Error{Class: control.Failed, Code: "no_file", Message: fmt.Sprintf("The bundle cannot be read: %v.", err), Next: "Give the path of a file that the node's user may read."}
 	}
@@ -130,11 +130,23 @@ func (a *admin) ImportBundle(ctx context.Context, path string, o control.BundleI
 	return *report, err
 }
 
+// openRegular opens a file that is one: opening a pipe would wait for ever.
+func openRegular(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a file", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.Open(path)
+}
+
 // wantedFederation is the one that a bundle must be of.
 func (n *Node) wantedFederation(named string) (identity.FederationID, error) {
 	if named != "" {
 		f, err := identity.ParseFederationID(named)
-		if err != nil {
+		if err != nil || f.IsZero() {
 			return f, &control.Error{Class: control.Usage, Code: "bad_federation", Message: fmt.Sprintf("%q is no federation's id.", named), Next: "It is the line federation_id in: waymark status -o json"}
 		}
 		return f, nil
@@ -204,7 +216,7 @@ func (n *Node) evidence() ([]proof, error) {
 		if e, ok := c.Payload.(feed.Evidence); ok {
 			f, err := s.CheckEvidence(e)
 			if err != nil {
-				return nil, err
+				continue // the docket knows a newer registry by now
 			}
 			add(registry.Fork{Origin: f.Origin, Epoch: f.Epoch, N: f.N, A: f.A.Hash, B: f.B.Hash}, e, false)
 		}

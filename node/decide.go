@@ -77,6 +77,9 @@ func (n *Node) putRuling(s *registry.State, envelope []byte) (control.Decision, 
 			go rep.SpreadDocket(context.Background(), item)
 		}
 		n.reconsider() // whoever signed sees the effect at once
+		// Whoever completes a decision has it recorded at once: once it is in the
+		// registry, a member that is admitted later does not raise what it needs.
+		go n.record(context.Background())
 	}
 	if d, ok := n.decision(s, r, rulingID(e.Body)); ok {
 		return d, nil
@@ -183,14 +186,23 @@ func (n *Node) waitingDecision(id string) (*registry.State, weighed, error) {
 		return nil, weighed{}, err
 	}
 	var found []weighed
+	inForce := false
 	for _, d := range n.decisions(s) {
-		if d.envelope != nil && len(id) >= 4 && strings.HasPrefix(d.ID, strings.ToLower(id)) {
+		switch {
+		case len(id) < 4 || !strings.HasPrefix(d.ID, strings.ToLower(id)):
+		case d.envelope == nil:
+			inForce = true
+		default:
 			found = append(found, d)
 		}
 	}
-	if len(found) != 1 {
-		return nil, weighed{}, &control.Error{Class: control.Failed, Code: "no_decision", Message: fmt.Sprintf("%d decisions that begin with %q wait for a signature.", len(found), id),
-			Next: "See them with: waymark approval list"}
+	switch {
+	case len(found) == 0 && inForce:
+		return nil, weighed{}, &control.Error{Class: control.Refused, Code: "in_force", Message: "This decision has all its signatures: it is in force.", Next: "Nothing is left to do. See: waymark approval list"}
+	case len(found) == 0:
+		return nil, weighed{}, &control.Error{Class: control.Failed, Code: "no_decision", Message: fmt.Sprintf("No decision that begins with %q waits for a signature.", id), Next: "See them with: waymark approval list"}
+	case len(found) > 1:
+		return nil, weighed{}, &control.Error{Class: control.Failed, Code: "no_decision", Message: fmt.Sprintf("%d decisions begin with %q.", len(found), id), Next: "Give more digits of the id. See: waymark approval list -o json"}
 	}
 	return s, found[0], nil
 }
@@ -252,6 +264,9 @@ func (a *admin) Hide(ctx context.Context, in control.HideRequest) (control.Hidde
 		return control.Hidden{}, &control.Error{Class: control.Usage, Code: "reason", Message: "Readers are told why something is not shown. Say it with --reason.",
 			Next: "One of: " + strings.Join(listing.Terms(listing.VocabularyHiding), ", ") + "."}
 	}
+	if len(in.Text) > registry.MaxRulingText {
+		return control.Hidden{}, &control.Error{Class: control.Usage, Code: "too_long", Message: fmt.Sprintf("The text has %d bytes, at most %d are allowed.", len(in.Text), registry.MaxRulingText), Next: "Write it shorter."}
+	}
 	out := control.Hidden{ID: in.ID, Country: n.country(p.origin), Local: in.Local}
 	if in.Local {
 		err = n.hideHere(ctx, p, in)
@@ -269,9 +284,6 @@ func (n *Node) hideHere(ctx context.Context, p place, in control.HideRequest) er
 	var h *hide
 	if !in.Off {
 		h = &hide{Since: feed.DayOf(n.o.Now()), Reason: in.Reason, Text: in.Text}
-	}
-	if len(in.Text) > registry.MaxRulingText {
-		return &control.Error{Class: control.Usage, Code: "too_long", Message: fmt.Sprintf("The text has %d bytes, at most %d are allowed.", len(in.Text), registry.MaxRulingText)}
 	}
 	if err := n.hides.set(p, h); err != nil {
 		return err

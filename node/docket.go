@@ -65,7 +65,7 @@ func (n *Node) docketChanged() {
 	if r := n.replicator.Load(); r != nil {
 		r.Poke()
 	}
-	go n.reconsider()
+	n.reconsidered.run(n.reconsider)
 	select {
 	case n.unrecorded <- struct{}{}:
 	default:

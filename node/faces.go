@@ -21,7 +21,7 @@ func (n *Node) newWeb() (*web.Server, error) {
 		return nil, err
 	}
 	return web.New(web.Options{
-		Public: n.public, Ops: n.ops, Catalog: n, Locale: n.locale, Operator: n.operator, Crisis: n.o.Crisis,
+		Public: n.public, Ops: n.ops, Catalog: n, Locale: n.locale, Operator: n.operator,
 		BaseURL: n.o.Config.Public.URL, Demo: n.demo(), Cadence: n.cadence, Now: n.o.Now,
 		Ready: n.isReady, Metrics: metrics, Logger: n.o.Logger,
 	})

@@ -133,14 +133,18 @@ func (n *Node) alive() []identity.NodeID {
 // registryChanged is told of each new entry: who left is cut off, who came is
 // compared with.
 func (n *Node) registryChanged(s *registry.State) {
-	go func() {
+	n.refreshing.run(func() {
 		n.docket.Refresh()
+		n.transport.Recheck()
 		n.reconsider()
-	}()
-	go n.transport.Recheck()
-	if _, m, in := s.Node(n.id); in {
-		go n.keepPeers()
-		go n.follow(m)
+	})
+	if _, _, in := s.Node(n.id); in {
+		n.following.run(func() {
+			n.keepPeers()
+			if m, in := n.self(); in {
+				n.follow(m)
+			}
+		})
 	}
 	if r := n.replicator.Load(); r != nil {
 		r.Poke()
@@ -165,10 +169,12 @@ func (n *Node) fits(m registry.Member) error {
 	if m.Country != n.o.Config.Country {
 		return fmt.Errorf("the configuration says country %s, the registry knows this node as one of %s; put country = %q into %s", n.o.Config.Country, m.Country, m.Country, config.FileName)
 	}
-	// One that is out of use is no mistake: the others have revoked it, and the
-	// administrator gives the country another one with this node.
+	// One that was revoked is no mistake: the administrator gives the country
+	// another one with this node.
 	id := n.keys().publish.ID()
-	if !slices.ContainsFunc(m.Keys, func(k registry.Key) bool { return k.Role == identity.RolePublish && k.Public.ID() == id }) {
+	if !slices.ContainsFunc(m.Keys, func(k registry.Key) bool {
+		return k.Role == identity.RolePublish && (k.To == registry.Mark{} || k.Revoked) && k.Public.ID() == id
+	}) {
 		return fmt.Errorf("the registry does not know the key in %s as one of %s; put back the one that was there when the country joined", filepath.Join(dirKeys, "publish.key"), m.Country)
 	}
 	return nil

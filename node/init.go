@@ -125,6 +125,12 @@ func Found(_ context.Context, dir string, c config.Config, name string, demo boo
 			Message: fmt.Sprintf("This node belongs to the federation%s already. A second one would part its country from the others.", known),
 			Next:    fmt.Sprintf("Run it with: waymark serve --dir %s", dir)}
 	}
+	_, signed := os.Stat(filepath.Join(dir, fileGuard))
+	if known, err := loadAcquaintances(dir); err == nil && known != nil && len(known.Nodes) > 0 || signed == nil {
+		return &control.Error{Class: control.Refused, Code: "data_lost",
+			Message: "This node was a member of a federation, and its data is gone. Founding another one would part its country from the others for good.",
+			Next:    fmt.Sprintf("Run it with: waymark serve --dir %s. It fetches the registry and all listings back from the others; where it finds none of them, take in a bundle that another country's node has exported, with: waymark bundle import FILE --federation ID.", dir)}
+	}
 	founder, err := enroll.NewCandidate(c.Country, c.Operator, "", identity.NewOriginID(), keys.registry(), keys.seal, c.Federation.Advertise, c.Federation.Voter)
 	if err != nil {
 		return err

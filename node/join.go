@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/2ps-project/waymark/config"
+	"github.com/2ps-project/waymark/federation/consensus"
 	"github.com/2ps-project/waymark/federation/durable"
 	"github.com/2ps-project/waymark/federation/enroll"
 	"github.com/2ps-project/waymark/federation/identity"
@@ -24,6 +25,9 @@ import (
 
 // joinPoll is how often a node that waits asks whether it was admitted.
 const joinPoll = 2 * time.Second
+
+// carriedPoll is how often a node looks whether there is a connection after all.
+const carriedPoll = time.Minute
 
 // loadJoin reads how far joining has got; nil when no join is under way.
 func loadJoin(dir string) (*enroll.JoinState, error) {
@@ -80,12 +84,13 @@ func (j joiner) knock(ctx context.Context, invitation string) (*enroll.JoinState
 	if err != nil {
 		return nil, err
 	}
-	if before != nil {
-		if used, err := enroll.Parse(string(before.Invitation)); err == nil && used.ID() == inv.ID() {
-			if _, err := n.Ask(ctx, before); err != nil {
-				return nil, err
-			}
+	if before != nil && usedBy(before, inv) {
+		_, err := n.Ask(ctx, before)
+		if err == nil {
 			return before, saveJoin(j.dir, before)
+		}
+		if !anew(err) {
+			return nil, err
 		}
 	}
 	state, err := n.Knock(ctx, inv)
@@ -95,8 +100,28 @@ func (j joiner) knock(ctx context.Context, invitation string) (*enroll.JoinState
 	return state, saveJoin(j.dir, state)
 }
 
+// usedBy reports whether a join under way began with this invitation.
+func usedBy(j *enroll.JoinState, inv *enroll.Invitation) bool {
+	used, err := enroll.Parse(string(j.Invitation))
+	return err == nil && used.ID() == inv.ID()
+}
+
+// anew reports whether the same invitation may be used for another knock, with new
+// numbers: the one before was dropped, or never arrived.
+func anew(err error) bool {
+	for _, code := range []enroll.Code{enroll.Unknown, enroll.Numbers, enroll.Late} {
+		if errors.Is(err, &enroll.Refusal{Code: code}) {
+			return true
+		}
+	}
+	return false
+}
+
 func joined(j *enroll.JoinState) control.Joined {
-	out := control.Joined{Federation: j.Name, Sponsor: j.Sponsor, Admitted: j.Answer.Standing == enroll.Admitted}
+	out := control.Joined{
+		Federation: j.Name, FederationID: j.Federation.String(), Demo: j.Demo, Sponsor: j.Sponsor, Admitted: j.Answer.Standing == enroll.Admitted,
+		Approvals: j.Answer.Approvals, Needed: j.Answer.Needed, Objections: j.Answer.Objection,
+	}
 	copy(out.Numbers[:], strings.Fields(j.Numbers))
 	return out
 }
@@ -141,6 +166,11 @@ func errMember(dir string) error {
 		Next: fmt.Sprintf("Look at it with: waymark status --dir %s", dir)}
 }
 
+func errOtherFederation(dir string) error {
+	return &control.Error{Class: control.Failed, Code: "restart", Message: "The request is made, but this node was waiting for another federation before.",
+		Next: fmt.Sprintf("Stop it and start it again: waymark serve --dir %s", dir)}
+}
+
 // running says what to do when another process has the data open.
 func running(dir string, err error) error {
 	if errors.Is(err, store.ErrInUse) {
@@ -157,7 +187,7 @@ func explainJoin(err error) error {
 	}
 	class := control.Refused
 	switch r.Code {
-	case enroll.Typo, enroll.NoInvitation:
+	case enroll.Typo, enroll.NoInvitation, enroll.NoRequest, enroll.NeedsFile:
 		class = control.Usage
 	case enroll.Unreachable, enroll.NotReady, enroll.Clock:
 		class = control.Failed
@@ -187,6 +217,11 @@ func (n *Node) resume() error {
 		}
 		if _, in := n.self(); in {
 			_ = os.Remove(filepath.Join(n.o.Dir, fileJoin)) // left by a crash after admission
+			n.wasMember = true
+			close(n.joining)
+			return nil
+		}
+		if _, suspended := n.silenced(); suspended { // nothing is lost; the others may lift it
 			n.wasMember = true
 			close(n.joining)
 			return nil
@@ -252,8 +287,7 @@ func (a *admin) Join(ctx context.Context, invitation string, wait bool) (control
 		return control.Joined{}, explainJoin(err)
 	}
 	if k := n.keeper.Load(); k != nil && k.Options.Federation != state.Federation {
-		return control.Joined{}, &control.Error{Class: control.Failed, Code: "restart", Message: "The request is delivered, but this node was waiting for another federation before.",
-			Next: fmt.Sprintf("Stop it and start it again: waymark serve --dir %s", n.o.Dir)}
+		return control.Joined{}, errOtherFederation(n.o.Dir)
 	}
 	if err := n.await(state); err != nil {
 		return control.Joined{}, err
@@ -284,7 +318,10 @@ func (n *Node) runJoin(ctx context.Context) error {
 		n.mu.Lock()
 		j := n.join
 		n.mu.Unlock()
-		if j != nil && j.Answer.Standing != enroll.Refused {
+		// A request that is carried has no connection to ask over, most likely.
+		carried := j != nil && len(j.Request) > 0
+		if j != nil && j.Answer.Standing != enroll.Refused && (!carried || time.Since(asked) > carriedPoll) {
+			asked = time.Now()
 			n.ask(ctx, *j)
 		}
 		if j == nil && time.Since(asked) > lostRegistryPoll {
@@ -308,6 +345,9 @@ func (n *Node) ask(ctx context.Context, j enroll.JoinState) {
 		}
 		if err != nil && ctx.Err() == nil {
 			n.o.Logger.Info("still waiting to be admitted", "err", err)
+		}
+		if err != nil && len(j.Request) > 0 {
+			j.Answer.Standing = enroll.Waiting // the file may not have arrived yet
 		}
 		n.mu.Lock()
 		n.join = &j
@@ -394,12 +434,7 @@ func (a *admin) Pending(context.Context) ([]control.Pending, error) {
 		return nil, err
 	}
 	for _, p := range waiting {
-		v := control.Pending{Country: p.Country, Operator: p.Candidate.Operator, Sponsor: n.o.Config.Country, Approved: []string{}, Needed: s.Policy().Needed(actives(s))}
-		copy(v.Numbers[:], strings.Fields(p.Numbers))
-		if inv, ok := s.Invitation(p.Invitation); ok {
-			v.Expires = time.Unix(inv.Expires, 0).UTC()
-		}
-		out = append(out, v)
+		out = append(out, n.waiting(s, p))
 	}
 	for _, p := range s.Proposals() {
 		if !p.Done {
@@ -407,6 +442,16 @@ func (a *admin) Pending(context.Context) ([]control.Pending, error) {
 		}
 	}
 	return out, nil
+}
+
+// waiting is a knock that this country has not decided.
+func (n *Node) waiting(s *registry.State, p enroll.Pending) control.Pending {
+	v := control.Pending{Country: p.Country, Operator: p.Candidate.Operator, Sponsor: n.o.Config.Country, Approved: []string{}, Needed: s.Policy().Needed(actives(s))}
+	copy(v.Numbers[:], strings.Fields(p.Numbers))
+	if inv, ok := s.Invitation(p.Invitation); ok {
+		v.Expires = time.Unix(inv.Expires, 0).UTC()
+	}
+	return v
 }
 
 func actives(s *registry.State) (n int) {
@@ -427,6 +472,9 @@ func pending(s *registry.State, p registry.Proposal) control.Pending {
 	for _, o := range p.Approvals {
 		v.Approved = append(v.Approved, code(o))
 	}
+	for _, o := range p.Objections {
+		v.Objected = append(v.Objected, strings.TrimSuffix(code(o.Origin)+": "+o.Reason, ": "))
+	}
 	return v
 }
 
@@ -445,12 +493,15 @@ func (a *admin) Approve(ctx context.Context, country, numbers string) (control.P
 		return control.Pending{}, err
 	}
 	for _, p := range waiting {
-		server := n.admissions.Load()
-		if p.Country != country || server == nil {
+		if p.Country != country {
 			continue
 		}
+		server, err := n.door()
+		if err != nil {
+			return control.Pending{}, err
+		}
 		if _, err := server.Admit(ctx, p.Invitation, numbers); err != nil {
-			return control.Pending{}, explainJoin(err)
+			return control.Pending{}, explainAdmission(err)
 		}
 		return n.outcome(country, p.Candidate.Origin)
 	}
@@ -466,6 +517,16 @@ func (a *admin) Approve(ctx context.Context, country, numbers string) (control.P
 		return control.Pending{}, explainProposal(err)
 	}
 	return n.outcome(country, p.Candidate.Origin)
+}
+
+// explainAdmission says why a newcomer was not proposed. What was signed while the
+// registry could not be changed is not lost.
+func explainAdmission(err error) error {
+	if errors.Is(err, consensus.ErrNoQuorum) || errors.Is(err, consensus.ErrOutcomeUnknown) || errors.Is(err, &enroll.Refusal{Code: enroll.NotReady}) {
+		return &control.Error{Class: control.Degraded, Code: "signed_waits", Message: "Signed, and kept here: the shared registry cannot be changed at present.",
+			Next: "Nothing: this node hands it over as soon as enough of the other countries' nodes can be reached. See: waymark country pending"}
+	}
+	return explainJoin(err)
 }
 
 // proposalWait bounds how long an approval waits for its proposal: the sponsor

@@ -38,7 +38,6 @@ import (
 	"github.com/2ps-project/waymark/node/locale"
 	"github.com/2ps-project/waymark/node/search"
 	"github.com/2ps-project/waymark/node/store"
-	"github.com/2ps-project/waymark/node/web/page"
 )
 
 // Options say which node to run.
@@ -47,9 +46,6 @@ type Options struct {
 	Config config.Config
 	Logger *slog.Logger     // discards when nil
 	Now    func() time.Time // time.Now when nil
-	// Crisis are a country's confirmed crisis contacts; nil shows what holds
-	// everywhere.
-	Crisis func(country string) []page.CrisisContact
 }
 
 // Node is a running node.
@@ -88,6 +84,8 @@ type Node struct {
 	reconsidering sync.Mutex // guards these two
 	takenDown     map[identity.OriginID][]feed.Key
 	voices        map[identity.OriginID]voice
+
+	refreshing, following, reconsidered errand // what follows a change of the registry or the docket
 
 	peersFile sync.Mutex // one writer of the file of acquaintances
 	rekeying  sync.Mutex // one change of the key files
@@ -343,6 +341,19 @@ func (n *Node) signer() (editorial.Publisher, error) {
 	}
 	if p := n.publisher.Load(); p != nil {
 		return p, nil
+	}
+	if n.lostMember() {
+		return nil, errDataLost
+	}
+	n.mu.Lock()
+	stopped := n.stopped
+	n.mu.Unlock()
+	if stopped != nil {
+		return nil, &control.Error{
+			Class: control.Degraded, Code: "federation_stopped",
+			Message: "Nothing can be published: this node takes no part in its federation: " + stopped.Error() + ".",
+			Next:    "Edits are kept as drafts. Mend that, then stop the node and start it again.",
+		}
 	}
 	return nil, &control.Error{
 		Class: control.Refused, Code: "not_member",

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 
 	"github.com/2ps-project/waymark/federation/durable"
 	"github.com/2ps-project/waymark/federation/feed"
@@ -108,8 +107,29 @@ func (n *Node) member() (*registry.State, registry.Member, error) {
 	if m, in := n.self(); in {
 		return n.state(), m, nil
 	}
+	if m, ok := n.silenced(); ok {
+		return nil, registry.Member{}, &control.Error{Class: control.Refused, Code: "suspended", Message: fmt.Sprintf("%s is suspended: the other countries do not hear it.", m.Country),
+			Next: "Telephone their administrators; they can lift it together."}
+	}
+	if n.lostMember() {
+		return nil, registry.Member{}, errDataLost
+	}
 	return nil, registry.Member{}, &control.Error{Class: control.Refused, Code: "not_member", Message: "This node's country is not a member of a federation.",
 		Next: "Found a federation with waymark found, or join one with waymark join."}
+}
+
+// silenced is this node's member while it is suspended.
+func (n *Node) silenced() (registry.Member, bool) {
+	s := n.state()
+	if s == nil {
+		return registry.Member{}, false
+	}
+	for _, m := range s.Members() {
+		if slices.ContainsFunc(m.Nodes, func(o registry.Node) bool { return o.ID == n.id }) && n.docket.View().Suspended(m.Origin) {
+			return m, true
+		}
+	}
+	return registry.Member{}, false
 }
 
 // changeKeys states a change of this country's keys, signed by signer, and puts
@@ -146,6 +166,11 @@ func (a *admin) RotateKey(ctx context.Context, name string) (control.KeyChange, 
 		return control.KeyChange{}, &control.Error{Class: control.Usage, Code: "bad_role", Message: fmt.Sprintf("%q is not a key that can be replaced here.", name), Next: "Name publish or admin."}
 	}
 	var last registry.Mark
+	_, used := m.Key(role, old.ID())
+	if _, revoked := n.docket.View().Revoked(m.Origin, old.ID()); used && revoked {
+		return control.KeyChange{}, &control.Error{Class: control.Degraded, Code: "not_recorded", Message: "The other countries have revoked this key, and the shared registry does not have it yet.",
+			Next: "Try again in a minute. What was published before the registry has it would be taken back."}
+	}
 	if role == identity.RolePublish {
 		if _, err := n.signer(); err != nil { // not before the others have shown what they hold of this feed
 			return control.KeyChange{}, err
@@ -185,158 +210,7 @@ func replacement(m registry.Member, role identity.Role, old, next *identity.Key,
 	return ch
 }
 
-// mendFeed lets the own feed start over where more was signed with a publish key
-// than the registry was told when the key was retired: the answer got lost on the
-// way, or the node was killed before it came. Nobody else can follow such heads.
-func (n *Node) mendFeed(ctx context.Context) {
-	m, in := n.self()
-	p := n.publisher.Load()
-	if !in || p == nil || p.Quarantined() != nil {
-		return
-	}
-	view, err := n.store.View(m.Origin)
-	if err != nil {
-		return // the store says so itself
-	}
-	over, err := overtaken(view, m)
-	view.Close()
-	if err == nil && over {
-		n.o.Logger.Warn("the feed starts over: something was signed with a key after it was replaced")
-		err = n.changeKeys(ctx, n.state(), registry.KeyChange{Origin: m.Origin, Epoch: m.Epoch + 1}, n.keys().admin)
-	}
-	switch {
-	case err != nil && ctx.Err() == nil:
-		n.o.Logger.Warn("what was signed with a replaced key could not be mended yet; it is tried again", "err", err)
-	case err == nil && over:
-		n.renew()
-	}
-}
-
-// overtaken reports whether the head after the last one of a retired publish key
-// is by that key too.
-func overtaken(view feed.StoreView, m registry.Member) (bool, error) {
-	held := view.Head()
-	if held == nil || held.Epoch != m.Epoch {
-		return false, nil
-	}
-	for _, k := range m.Keys {
-		if k.Role != identity.RolePublish || k.To.Epoch != m.Epoch || k.To.N >= held.N {
-			continue
-		}
-		envelopes, err := view.Heads(k.To.N+1, 1)
-		if err != nil {
-			return false, err
-		}
-		for _, b := range envelopes { // none: it was dropped long ago
-			h, err := feed.ParseHead(b)
-			if err != nil {
-				return false, err
-			}
-			e, err := identity.ParseEnvelope(b)
-			if err != nil {
-				return false, err
-			}
-			if h.N == k.To.N+1 && h.Epoch == m.Epoch && slices.ContainsFunc(e.Signatures, func(s identity.Signature) bool { return s.Key == k.Public.ID() }) {
-				return true, nil
-			}
-		}
-	}
-	return false, nil
-}
-
 var errStarting = &control.Error{Class: control.Failed, Code: "starting", Message: "The node is still starting.", Next: "Try again in a moment."}
-
-// RevokeKey implements [control.Care].
-func (a *admin) RevokeKey(ctx context.Context, in control.RevokeRequest) (control.KeyChange, error) {
-	n := (*Node)(a)
-	s, self, err := n.member()
-	if err != nil {
-		return control.KeyChange{}, err
-	}
-	for _, m := range s.Members() {
-		for _, k := range m.Keys {
-			if k.Public.ID().String() != in.Key {
-				continue
-			}
-			good, err := n.goodHead(m, k.Role, in.LastGood)
-			if err != nil {
-				return control.KeyChange{}, err
-			}
-			if m.Origin != self.Origin {
-				return n.revokeForeign(s, m, k, good, in)
-			}
-			return n.revokeOwn(ctx, s, m, k, good)
-		}
-	}
-	return control.KeyChange{}, &control.Error{Class: control.Failed, Code: "no_key", Message: fmt.Sprintf("No country has a key %s.", in.Key), Next: "See this country's with: waymark key show"}
-}
-
-// goodHead is the place of the last head that is believed; nil when nothing
-// that was signed is doubted, or the key signs no heads.
-func (n *Node) goodHead(m registry.Member, role identity.Role, number uint64) (*feed.Place, error) {
-	if role != identity.RolePublish {
-		return nil, nil
-	}
-	view, err := n.store.View(m.Origin)
-	if err != nil {
-		return nil, err
-	}
-	defer view.Close()
-	held := view.Head()
-	switch {
-	case held == nil || held.Epoch != m.Epoch:
-		return nil, nil
-	case number == 0:
-		return nil, &control.Error{Class: control.Usage, Code: "which_head", Message: "Which head of the feed was the last that you believe? Everything after it will be taken back.",
-			Next: fmt.Sprintf("Name it with --last-good; the newest is %d, and believing it takes nothing back.", held.N)}
-	case number == held.N:
-		return nil, nil
-	case number > held.N:
-		return nil, &control.Error{Class: control.Usage, Code: "which_head", Message: fmt.Sprintf("This node holds no head %d; the newest is %d.", number, held.N)}
-	}
-	envelopes, err := view.Heads(number, 1)
-	if err != nil {
-		return nil, err
-	}
-	if len(envelopes) == 1 {
-		h, err := feed.ParseHead(envelopes[0])
-		if err == nil && h.Epoch == m.Epoch && h.N == number {
-			place := h.Place()
-			return &place, nil
-		}
-	}
-	return nil, &control.Error{Class: control.Failed, Code: "which_head", Message: fmt.Sprintf("Head %d is no longer kept here.", number), Next: "Name a later one."}
-}
-
-func (n *Node) revokeOwn(ctx context.Context, s *registry.State, m registry.Member, k registry.Key, good *feed.Place) (control.KeyChange, error) {
-	ch := registry.KeyChange{Origin: m.Origin, Revoke: []identity.KeyID{k.Public.ID()}, Good: good}
-	out := control.KeyChange{Country: m.Country, Role: string(k.Role), Old: k.Public.ID().String(), Epoch: m.Epoch}
-	var added []*identity.Key
-	if k.Role != identity.RoleRecovery {
-		ch.Epoch = m.Epoch + 1
-		out.Epoch = ch.Epoch
-		next, err := n.nextKey(m, k.Role)
-		if err != nil {
-			return out, err
-		}
-		added = append(added, next)
-		ch.Add = []registry.NewKey{{Public: next.Public(), Role: k.Role}}
-		out.New = next.ID().String()
-	}
-	return out, n.changeKeys(ctx, s, ch, n.keys().admin, added...)
-}
-
-func (n *Node) revokeForeign(s *registry.State, m registry.Member, k registry.Key, good *feed.Place, in control.RevokeRequest) (control.KeyChange, error) {
-	reason := in.Reason
-	if reason == "" {
-		reason = registry.ReasonCompromised
-	}
-	d, err := n.decide(s, registry.Ruling{Kind: registry.RulingRevoke, Origin: m.Origin, Key: k.Public.ID(), Good: good, Reason: reason})
-	if err != nil {
-		return control.KeyChange{}, err
-	}
-	return control.KeyChange{Country: m.Country, Role: string(k.Role), Old: k.Public.ID().String(), Epoch: m.Epoch, Decision: &d}, nil
-}
 
 // RecoverySheet implements [control.Care].
 func (a *admin) RecoverySheet(ctx context.Context) (control.Sheet, error) {
@@ -463,26 +337,4 @@ func (n *Node) finishRekey(ctx context.Context) {
 			n.o.Logger.Warn("the new keys do not hold yet; it is tried again", "err", err)
 		}
 	}
-}
-
-// RestartFeed implements [control.Care].
-func (a *admin) RestartFeed(ctx context.Context) (control.KeyChange, error) {
-	n := (*Node)(a)
-	s, m, err := n.member()
-	if err != nil {
-		return control.KeyChange{}, err
-	}
-	p := n.publisher.Load()
-	if p == nil {
-		return control.KeyChange{}, errStarting
-	}
-	if err := n.changeKeys(ctx, s, registry.KeyChange{Origin: m.Origin, Epoch: m.Epoch + 1}, n.keys().admin); err != nil {
-		return control.KeyChange{}, err
-	}
-	n.adopt(p, m.Origin)
-	n.renew()
-	if err := p.Quarantined(); err != nil {
-		return control.KeyChange{}, &control.Error{Class: control.Degraded, Code: "quarantined", Message: "The new beginning is agreed, but nothing can be published yet: " + err.Error() + ".", Next: "See: waymark status"}
-	}
-	return control.KeyChange{Country: m.Country, Epoch: m.Epoch + 1, Old: "epoch " + strconv.FormatUint(m.Epoch, 10)}, nil
 }

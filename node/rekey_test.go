@@ -10,11 +10,11 @@ import (
 	"github.com/2ps-project/waymark/federation/feed"
 	"github.com/2ps-project/waymark/federation/identity"
 	"github.com/2ps-project/waymark/federation/registry"
-	. "github.com/2ps-project/waymark/federation/registry/registrytest"
+	"github.com/2ps-project/waymark/federation/registry/registrytest"
 )
 
 // keyed is a node of a member with nothing but its keys.
-func keyed(t *testing.T, m *Member) *Node {
+func keyed(t *testing.T, m *registrytest.Member) *Node {
 	n := &Node{o: Options{Dir: t.TempDir(), Config: config.Config{Country: m.Country}}}
 	if err := os.Mkdir(filepath.Join(n.o.Dir, dirKeys), 0o700); err != nil {
 		t.Fatal(err)
@@ -23,7 +23,7 @@ func keyed(t *testing.T, m *Member) *Node {
 	return n
 }
 
-func member(t *testing.T, f *Federation, m *Member) registry.Member {
+func member(t *testing.T, f *registrytest.Federation, m *registrytest.Member) registry.Member {
 	got, ok := f.MemberByOrigin(m.Origin)
 	if !ok {
 		t.Fatal("the member is not there")
@@ -32,15 +32,15 @@ func member(t *testing.T, f *Federation, m *Member) registry.Member {
 }
 
 // others puts a ruling about Germany on record.
-func others(t *testing.T, f *Federation, r registry.Ruling) {
-	b := Ruling(t, f.State, r, f.Members["PL"], f.Members["LT"])
+func others(t *testing.T, f *registrytest.Federation, r registry.Ruling) {
+	b := registrytest.Ruling(t, f.State, r, f.Members["PL"], f.Members["LT"])
 	f.Do(f.Sign(registry.KindRuling, registry.RecordRuling{Ruling: b}, "PL"))
 }
 
 // TestAKeyThatTheOthersRevokedIsReplaced: the node goes on running with it, and
 // its administrator gives the country another.
 func TestAKeyThatTheOthersRevokedIsReplaced(t *testing.T) {
-	f := NewFederation(t, "PL", "DE", "LT")
+	f := registrytest.NewFederation(t, "PL", "DE", "LT")
 	de := f.Members["DE"]
 	n := keyed(t, de)
 	others(t, f, registry.Ruling{Kind: registry.RulingRevoke, Origin: de.Origin, Key: de.Keys.Publish.ID()})
@@ -53,7 +53,7 @@ func TestAKeyThatTheOthersRevokedIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	ch := replacement(m, identity.RolePublish, de.Keys.Publish, next, registry.Mark{Epoch: m.Epoch, N: 4})
-	f.Do(f.Sign(registry.KindKeys, SetKeys(t, f.State, ch, next), "DE"))
+	f.Do(f.Sign(registry.KindKeys, registrytest.SetKeys(t, f.State, ch, next), "DE"))
 	if err := n.settleKeys(member(t, f, de)); err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestAKeyThatTheOthersRevokedIsReplaced(t *testing.T) {
 
 // TestANextKeyThatWasRevokedBeforeItCameIntoUse is not offered again for ever.
 func TestANextKeyThatWasRevokedBeforeItCameIntoUse(t *testing.T) {
-	f := NewFederation(t, "PL", "DE", "LT")
+	f := registrytest.NewFederation(t, "PL", "DE", "LT")
 	de := f.Members["DE"]
 	n := keyed(t, de)
 	next, err := n.nextKey(member(t, f, de), identity.RolePublish)
@@ -81,7 +81,7 @@ func TestANextKeyThatWasRevokedBeforeItCameIntoUse(t *testing.T) {
 		t.Fatalf("an attempt before left a key, and another one is made: %v", err)
 	}
 	ch := replacement(member(t, f, de), identity.RolePublish, de.Keys.Publish, next, registry.Mark{Epoch: 1})
-	f.Do(f.Sign(registry.KindKeys, SetKeys(t, f.State, ch, next), "DE"))
+	f.Do(f.Sign(registry.KindKeys, registrytest.SetKeys(t, f.State, ch, next), "DE"))
 	others(t, f, registry.Ruling{Kind: registry.RulingRevoke, Origin: de.Origin, Key: next.ID()})
 	third, err := n.nextKey(member(t, f, de), identity.RolePublish)
 	if err != nil {
@@ -89,13 +89,13 @@ func TestANextKeyThatWasRevokedBeforeItCameIntoUse(t *testing.T) {
 	}
 	m := member(t, f, de)
 	ch = replacement(m, identity.RolePublish, de.Keys.Publish, third, registry.Mark{})
-	f.Do(f.Sign(registry.KindKeys, SetKeys(t, f.State, ch, third), "DE"))
+	f.Do(f.Sign(registry.KindKeys, registrytest.SetKeys(t, f.State, ch, third), "DE"))
 }
 
 // TestOneBadKeyFileDoesNotHoldTheOtherBack: the admin key that the registry has
 // is in use even where the file of the new publish key cannot be read.
 func TestOneBadKeyFileDoesNotHoldTheOtherBack(t *testing.T) {
-	f := NewFederation(t, "PL", "DE", "LT")
+	f := registrytest.NewFederation(t, "PL", "DE", "LT")
 	de := f.Members["DE"]
 	n := keyed(t, de)
 	next, err := n.nextKey(member(t, f, de), identity.RoleAdmin)
@@ -106,7 +106,7 @@ func TestOneBadKeyFileDoesNotHoldTheOtherBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	ch := replacement(member(t, f, de), identity.RoleAdmin, de.Keys.Admin, next, registry.Mark{})
-	f.Do(f.Sign(registry.KindKeys, SetKeys(t, f.State, ch, next), "DE"))
+	f.Do(f.Sign(registry.KindKeys, registrytest.SetKeys(t, f.State, ch, next), "DE"))
 	if err := n.settleKeys(member(t, f, de)); err == nil {
 		t.Error("nobody is told of the unreadable file")
 	}
@@ -139,11 +139,11 @@ func (v chainView) Heads(n uint64, limit int) ([][]byte, error) {
 // TestHeadsAfterARotationWhoseAnswerGotLost: what was signed meanwhile with the
 // retired key nobody else takes, so the feed has to start over.
 func TestHeadsAfterARotationWhoseAnswerGotLost(t *testing.T) {
-	f := NewFederation(t, "PL", "DE", "LT")
+	f := registrytest.NewFederation(t, "PL", "DE", "LT")
 	de := f.Members["DE"]
 	next := de.Fresh(identity.RolePublish, 1)
 	ch := replacement(member(t, f, de), identity.RolePublish, de.Keys.Publish, next, registry.Mark{Epoch: 1, N: 2})
-	f.Do(f.Sign(registry.KindKeys, SetKeys(t, f.State, ch, next), "DE"))
+	f.Do(f.Sign(registry.KindKeys, registrytest.SetKeys(t, f.State, ch, next), "DE"))
 	m := member(t, f, de)
 	old := de.Keys.Publish
 	for name, c := range map[string]struct {
@@ -162,6 +162,28 @@ func TestHeadsAfterARotationWhoseAnswerGotLost(t *testing.T) {
 		}
 		if got, err := overtaken(v, m); got != c.want || err != nil {
 			t.Errorf("%s: %v, want %v: %v", name, got, c.want, err)
+		}
+	}
+}
+
+// TestNothingAfterTheLastGoodHeadStands: also where it is the newest one here. A
+// thief goes on signing until everybody has heard that the key is revoked.
+func TestNothingAfterTheLastGoodHeadStands(t *testing.T) {
+	f := registrytest.NewFederation(t, "PL", "DE", "LT")
+	de := f.Members["DE"]
+	var v chainView
+	for n := range uint64(3) {
+		v.heads = append(v.heads, de.Head(t, f.State, 1, n+1, 0, de.Keys.Publish))
+	}
+	for n := range uint64(3) {
+		good, err := goodPlace(v, member(t, f, de), n+1)
+		if err != nil || good == nil || *good != v.heads[n].Place() {
+			t.Errorf("head %d of 3: %+v, %v", n+1, good, err)
+		}
+	}
+	for _, n := range []uint64{0, 4} {
+		if _, err := goodPlace(v, member(t, f, de), n); err == nil {
+			t.Errorf("head %d of 3 is taken for the last good one", n)
 		}
 	}
 }

@@ -114,12 +114,16 @@ func (a *admin) CheckFeeds(ctx context.Context, country string) ([]control.FeedC
 	out := []control.FeedCheck{}
 	s := n.state()
 	if s == nil {
-		return out, nil
+		_, _, err := n.member()
+		return out, err
 	}
 	for _, m := range s.Members() {
 		if country == "" || m.Country == country {
 			out = append(out, n.checkFeed(ctx, m))
 		}
+	}
+	if country != "" && len(out) == 0 {
+		return out, &control.Error{Class: control.Usage, Code: "no_member", Message: country + " is no member of this federation.", Next: "See: waymark country list"}
 	}
 	return out, ctx.Err()
 }

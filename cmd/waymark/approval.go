@@ -70,7 +70,7 @@ func standing(d control.Decision) string {
 
 func until(d control.Decision) string {
 	if d.Until == nil {
-		return "lifted"
+		return "no end"
 	}
 	return d.Until.UTC().Format(time.DateOnly)
 }

@@ -93,8 +93,8 @@ func TestTakedown(t *testing.T) {
 		if !c.finds("Beratung im Chat") {
 			t.Errorf("%s hides too much", c.code)
 		}
-		code, page := c.get("/en/listing/" + idFirst)
-		if code == http.StatusOK || strings.Contains(page, "Beratung am Telefon") {
+		code, page := c.get("/en/s/" + idFirst)
+		if code != http.StatusNotFound || !strings.Contains(page, "is not shown here") || strings.Contains(page, "Beratung am Telefon") {
 			t.Errorf("%s: the page of the hidden listing: %d\n%s", c.code, code, page)
 		}
 	}
@@ -220,7 +220,8 @@ func TestClone(t *testing.T) {
 	}
 	de.serve()
 	de.publish(idSecond, "Beratung vom Original")
-	within(t, 10*time.Second, "LT has what the original publishes", func() bool { return lt.finds("Beratung vom Original") })
+	de.publish("9d3f6c1e-40a1-4b57-8f5e-0c2a7d9be005", "Noch eine vom Original")
+	within(t, 10*time.Second, "LT has what the original publishes", func() bool { return lt.finds("Beratung vom Original") && lt.finds("Noch eine vom Original") })
 	de.kill()
 
 	// The copy hears of nobody: all cables are out.
@@ -242,6 +243,10 @@ func TestClone(t *testing.T) {
 		}
 	}
 	within(t, 15*time.Second, "DE signs nothing any more", func() bool { return de.alarmed("quarantined") })
+	within(t, 15*time.Second, "the copy does not begin anew while others hold more", func() bool {
+		_, errs, code := de.run("feed", "restart")
+		return code == 4 && strings.Contains(errs, "hold a newer state")
+	})
 	within(t, 60*time.Second, "the registry has it on record", func() bool { return strings.Contains(pl.must("evidence", "list"), "in the registry") })
 	proof := filepath.Join(t.TempDir(), "proof")
 	lt.must("evidence", "export", "DE-1.2", "--file", proof)

@@ -105,15 +105,26 @@ func (m *Main) exportFile(ctx context.Context, path string, get func(context.Con
 	})
 }
 
-// newFile writes a file that must not be there yet; half of one is removed.
+// newFile writes a file that must not be there yet. It has another name until it
+// is whole: one that was cut off stands in nobody's way.
 func newFile(path string, write func(io.Writer) error) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("the file cannot be written: %s exists already", path)
+	}
+	part := path + ".part"
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("the file cannot be written: %w", err)
 	}
-	err = errors.Join(write(f), f.Close())
+	err = write(f)
+	if err == nil {
+		err = f.Sync() // a stick is pulled out soon
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(part, path)
+	}
 	if err != nil {
-		_ = os.Remove(path)
+		_ = os.Remove(part)
 	}
 	return err
 }

@@ -40,19 +40,21 @@ this by itself once a week. The exit code is 3 when something stays wrong.`,
 		}
 		return m.printChecks(found, out.json())
 	}
-	restart := ask(m, &cobra.Command{
+	takeBack := false
+	begin := &cobra.Command{
 		Use: "restart", Short: "Begin this country's feed anew from what this node holds", Args: noArgs,
 		Long: `Begin this country's feed anew from what this node holds: after one number was
 signed twice (a copy of the node, an old backup), or when the newest state is lost
 for good. Every other node takes the new beginning and drops what contradicts it.
 First make sure that no other copy of this node runs, and that this one holds what
-readers should see.`,
-	}, func(ctx context.Context, node *control.Client, _ []string) (control.KeyChange, error) {
-		return node.RestartFeed(ctx)
-	},
-		func(k control.KeyChange) error {
-			return m.say("The feed of %s has begun anew: epoch %d.", k.Country, k.Epoch)
-		})
+readers should see: while others hold a newer state it is refused.`,
+	}
+	begin.Flags().BoolVar(&takeBack, "take-back", false, "also take back everywhere what others hold and this node does not")
+	restart := ask(m, begin, func(ctx context.Context, node *control.Client, _ []string) (control.KeyChange, error) {
+		return node.RestartFeed(ctx, takeBack)
+	}, func(k control.KeyChange) error {
+		return m.say("The feed of %s has begun anew: epoch %d.", k.Country, k.Epoch)
+	})
 	return group("feed", "The stored feeds of all countries", check, restart)
 }
 

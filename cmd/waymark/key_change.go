@@ -114,8 +114,9 @@ and belong to the country; its own keys may be lost.`,
 			return control.KeyChange{}, err
 		}
 		for line := range strings.Lines(string(content)) {
-			if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "Secret"); ok {
-				return node.RecoverKeys(ctx, strings.TrimSpace(rest))
+			line = strings.TrimSpace(line)
+			if label := "Secret"; len(line) > len(label) && strings.EqualFold(line[:len(label)], label) { // typed off paper
+				return node.RecoverKeys(ctx, strings.TrimSpace(line[len(label):]))
 			}
 		}
 		return control.KeyChange{}, usageError{fmt.Sprintf("%s is no recovery sheet: it has no line that begins with Secret.", args[0])}

@@ -36,6 +36,8 @@ func TestScripts(t *testing.T) { runScripts(t, "testdata") }
 //	quorum DIR             waits until its registry can be changed
 //	member DIR COUNTRY     waits until the node knows the country as a member
 //	finds DIR ID           waits until a search at the node of DIR has the listing
+//	until REGEX waymark …  runs it again and again until its output fits
+//	spoil FILE PART        changes the last byte of a PEM file's content (end), or its first (start)
 func runScripts(t *testing.T, dir string) {
 	// Short names: the path of a unix socket may not be long. They go after all
 	// scripts have ended: a node must not lose its directory while it runs.
@@ -54,7 +56,7 @@ func runScripts(t *testing.T, dir string) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "jsonenv": jsonenv, "fakenode": startFake, "ports": ports, "ready": ready, "quorum": quorum, "member": member, "finds": finds,
+			"exits": exits, "jsonenv": jsonenv, "fakenode": startFake, "ports": ports, "ready": ready, "quorum": quorum, "member": member, "finds": finds, "until": untilSays, "spoil": spoilFile,
 		},
 	})
 }

@@ -45,6 +45,11 @@ func joinOffline(ctx context.Context, dir string, c config.Config, _ *slog.Logge
 	return node.Join(ctx, dir, c, invitation)
 }
 
+// requestOffline makes a request to be carried while the node is stopped.
+func requestOffline(dir string, c config.Config, invitation string) (control.JoinRequest, error) {
+	return node.RequestJoin(dir, c, invitation)
+}
+
 type demoOptions struct {
 	Countries []string
 	Listings  int

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -96,7 +97,7 @@ func (m *Main) printStatus(s control.Status) error {
 	for _, a := range s.Alarms {
 		fmt.Fprintf(m.Stdout, "\n! %s\n  Next: %s\n", plain(a.Text), plain(a.Next))
 	}
-	if s.Federation == "" {
+	if s.Federation == "" && !slices.ContainsFunc(s.Alarms, func(a control.Alarm) bool { return a.Code == "data_lost" }) {
 		fmt.Fprintf(m.Stdout, "\nNext: waymark found --name NAME or waymark join INVITATION, with --dir %s\n", m.dir)
 	}
 	return nil

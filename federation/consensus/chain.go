@@ -76,6 +76,7 @@ type ledger struct {
 	hashes  []identity.Hash // after each entry; hashes[0] is the genesis'
 	at      time.Time       // when the last entry came; zero before the first
 	changed chan struct{}
+	branch  registry.Branch // under which raft may add entries
 }
 
 func newLedger(c Chain, federation identity.FederationID, onChange func(*registry.State)) (*ledger, error) {
@@ -131,6 +132,22 @@ func (l *ledger) take(s *registry.State) {
 func (l *ledger) append(seq uint64, before *identity.Hash, b []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.add(seq, before, b)
+}
+
+// order is append for entries that raft has ordered under a branch: once
+// another one counts, they are superseded.
+func (l *ledger) order(branch registry.Branch, seq uint64, before *identity.Hash, b []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if branch != l.branch {
+		return errSuperseded
+	}
+	return l.add(seq, before, b)
+}
+
+// add is append for a caller that holds mu.
+func (l *ledger) add(seq uint64, before *identity.Hash, b []byte) error {
 	s := l.state.Load()
 	have := uint64(len(l.hashes))
 	switch {

@@ -136,6 +136,9 @@ func (c *confirmer) voters(v *voter, s *registry.State, known registry.HeadChain
 	}
 	old := known.Voters()
 	stale := registry.CheckVoters(s, old, true) != nil
+	if founding(known) && len(now) < len(old) && !stale {
+		return old, false // raft is about to take them in
+	}
 	if len(now) == 0 || slices.Equal(now, old) || time.Since(c.rotated) < rotateAgain || len(now)%2 == 0 && !stale {
 		return old, false
 	}
@@ -170,9 +173,9 @@ func (k *Keeper) makeHead(ctx context.Context, v *voter, s *registry.State, rota
 	var refused map[identity.OriginID]bool
 	for range 2 { // the second time without the feeds that others know otherwise
 		h := registry.Head{
-			Version: registry.HeadVersion, Federation: s.Federation(), Generation: 1, Rotation: rotation,
+			Version: registry.HeadVersion, Federation: s.Federation(), Generation: known.Branch().Generation, Rotation: rotation,
 			Seq: s.Seq(), Hash: s.Hash(), Voters: voters, Feeds: k.vector(s, refused),
-			Issued: issued, Expires: issued + int64(registry.HeadLife/time.Second),
+			Issued: issued, Expires: issued + int64(registry.HeadLife/time.Second), Under: under(known),
 		}
 		r := round{k: k, head: h, body: h.Encode(), sets: [][]identity.PublicKey{voters, before}}
 		r.gather(ctx, v)
@@ -255,7 +258,9 @@ func (r *round) gather(ctx context.Context, v *voter) {
 	}
 	// The other voters learn that the entry counts with the next message of
 	// raft, which could be a second away. This is one.
-	v.raft.Barrier(changeTimeout)
+	if v != nil {
+		v.raft.Barrier(changeTimeout)
+	}
 	ctx, cancel := context.WithTimeout(ctx, signTime)
 	defer cancel()
 	var asking sync.WaitGroup

@@ -117,7 +117,7 @@ type Keeper struct {
 	decompress *zstd.Decoder
 
 	proposing sync.Mutex    // one proposal of the leader at a time
-	taking    sync.Mutex    // one source of entries and heads at a time
+	taking    chan struct{} // a place for the one source of entries and heads at a time
 	signing   chan struct{} // a place for each signature that is being thought about
 	spreading sync.WaitGroup
 
@@ -158,9 +158,11 @@ func New(o Options) (*Keeper, error) {
 		return nil, err
 	}
 	heads := newHeadStore(o)
+	heads.past = l.past
 	if err := heads.open(l); err != nil {
 		return nil, err
 	}
+	l.branch = heads.chain().Branch()
 	compress, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return nil, fmt.Errorf("keep the registry: %w", err)
@@ -181,6 +183,7 @@ func New(o Options) (*Keeper, error) {
 
 		compress:   compress,
 		decompress: decompress,
+		taking:     make(chan struct{}, 1),
 		signing:    make(chan struct{}, maxSigning),
 		contrary:   map[identity.NodeID]bool{},
 	}, nil
@@ -268,10 +271,22 @@ func (k *Keeper) vote(ctx context.Context) error {
 		if s := k.State(); s != nil {
 			// Who took its offer back still votes until the others have taken it out.
 			if n, _, ok := s.Node(k.id); ok && (n.VoterOptIn || !left && k.hasLog()) {
+				heads := k.heads.wait()
 				err := k.runVoter(ctx, damaged)
 				switch {
+				case errors.Is(err, errAhead): // others have them
+					k.Logger.Warn("this node votes again when others have given it the heads of the registry", "error", err)
+					k.Poke()
+					select {
+					case <-heads:
+					case <-ctx.Done():
+						return nil
+					}
+					continue
 				case ctx.Err() != nil:
 					return nil
+				case errors.Is(err, errReborn):
+					continue
 				case errors.Is(err, errDamaged):
 					k.Logger.Error("the log of the voters is damaged here; it is set aside and this node joins the voters anew", "error", err)
 					damaged = true

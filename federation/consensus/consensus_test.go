@@ -28,6 +28,7 @@ type federation struct {
 	net     *fedtest.Network
 	genesis []byte
 	nodes   map[string]*node
+	follows map[string]bool // countries that do not offer to vote
 }
 
 // node is one country's part in it. It can be stopped and started.
@@ -74,6 +75,7 @@ func newFederation(t *testing.T) *federation {
 
 func (f *federation) node(country string) *node {
 	n := &node{Member: registrytest.New(f.t, country), f: f, chain: new(consensus.MemoryChain), dir: f.t.TempDir()}
+	n.Nodes[0].Voter = !f.follows[country]
 	f.nodes[country] = n
 	return n
 }

@@ -108,12 +108,12 @@ func (k *Keeper) meet(ctx context.Context, id identity.NodeID, ordering bool) (u
 	news := len(a.Head) > 0 && !k.holds(a.Head)
 	from := peerSource{k, id}
 	switch {
-	case ordering && news:
+	case ordering && news && !k.outranks(a.Head):
 		err = k.offered(ctx, from, a.Head)
 		if errors.Is(err, ErrUnconfirmed) {
 			err = nil // raft brings the entries, and the leader the head
 		}
-	case !ordering && (news || a.Seq > at):
+	case !ordering && (news || a.Seq > at), k.outranks(a.Head): // a recovery stops raft here
 		err = k.pullFrom(ctx, from)
 	}
 	return a.Seq, err

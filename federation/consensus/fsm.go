@@ -32,10 +32,11 @@ type ordered struct {
 // fsm applies what raft has committed. It knows nothing that the ledger does
 // not: raft may replay its whole log into it.
 type fsm struct {
-	k    *Keeper
-	ctx  context.Context // ends when raft is to stop
-	halt func(error)     // asks for raft to be stopped
-	dead bool            // owned by raft's one applying goroutine
+	k      *Keeper
+	ctx    context.Context // ends when raft is to stop
+	halt   func(error)     // asks for raft to be stopped
+	branch registry.Branch // under which raft orders
+	dead   bool            // owned by raft's one applying goroutine
 }
 
 // result is what Apply answers to the leader that proposed.
@@ -58,8 +59,9 @@ func (f *fsm) Apply(l *raft.Log) any {
 	}
 	for {
 		changed := f.k.ledger.wait()
-		err := f.k.ledger.append(o.Seq, &o.Before, o.Entry)
+		err := f.k.ledger.order(f.branch, o.Seq, &o.Before, o.Entry)
 		switch {
+		case errors.Is(err, errSuperseded): // the voters are founded anew
 		case errors.Is(err, errGap):
 			// The raft log begins after what this node has of the registry.
 			f.k.gap.Store(true)
@@ -145,7 +147,7 @@ func (s snapshot) Release() {}
 // Restore implements [raft.FSM].
 func (f *fsm) Restore(from io.ReadCloser) error {
 	defer from.Close()
-	if err := f.k.ledger.restore(from); err != nil {
+	if err := f.k.ledger.restore(f.branch, from); err != nil {
 		return fmt.Errorf("restore the registry: %w", err)
 	}
 	return nil
@@ -153,7 +155,7 @@ func (f *fsm) Restore(from io.ReadCloser) error {
 
 // restore takes the entries of a snapshot. Those that are here already are
 // compared with it.
-func (l *ledger) restore(from io.Reader) error {
+func (l *ledger) restore(branch registry.Branch, from io.Reader) error {
 	r := bufio.NewReader(from)
 	for seq := uint64(1); ; seq++ {
 		n, err := binary.ReadUvarint(r)
@@ -170,7 +172,7 @@ func (l *ledger) restore(from io.Reader) error {
 		if _, err := io.ReadFull(r, b); err != nil {
 			return fmt.Errorf("entry %d: %w", seq, err)
 		}
-		if err := l.append(seq, nil, b); err != nil {
+		if err := l.order(branch, seq, nil, b); err != nil {
 			return fmt.Errorf("entry %d: %w", seq, err)
 		}
 	}

@@ -70,6 +70,7 @@ const media = "application/cbor"
 //	POST /r1/registry/propose       a signed command, for the leader
 //	POST /r1/registry/sign          the body of a head, for a voter to sign
 //	POST /r1/registry/head          a signed head
+//	POST /r1/registry/recover       a recovery, for its first voter
 func (k *Keeper) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /r1/registry", k.servePage)
@@ -78,6 +79,7 @@ func (k *Keeper) Handler() http.Handler {
 	mux.HandleFunc("POST /r1/registry/propose", k.servePropose)
 	mux.HandleFunc("POST /r1/registry/sign", k.serveSign)
 	mux.HandleFunc("POST /r1/registry/head", k.serveHead)
+	mux.HandleFunc("POST /r1/registry/recover", k.serveRecover)
 	return mux
 }
 
@@ -184,8 +186,14 @@ func (k *Keeper) serveHeads(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var p headPage
-	for _, h := range k.heads.chain().Rotations() {
-		if h.Rotation >= from && len(p.Heads) < pageHeads {
+	list := k.heads.chain().Rotations()
+	for i, h := range list {
+		// What a recovery goes on from comes with the recovery.
+		both := i+1 < len(list) && list[i+1].Recovery != nil
+		if len(p.Heads) == pageHeads || both && len(p.Heads) == pageHeads-1 {
+			break
+		}
+		if h.Rotation >= from {
 			p.Heads = append(p.Heads, h.Envelope)
 		}
 	}

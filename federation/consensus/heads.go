@@ -91,16 +91,18 @@ type headStore struct {
 	log     *slog.Logger
 	now     func() time.Time
 	onHead  func(*registry.SignedHead)
+	past    func(seq uint64) (*registry.State, error)
 	anchors atomic.Pointer[anchors]
 
 	mu      sync.Mutex
 	heads   registry.HeadChain
 	days    map[int64][]registry.Anchor // of the last head of each day
+	left    map[string][]byte           // entries that a recovery has left behind
 	changed chan struct{}
 }
 
 func newHeadStore(o Options) *headStore {
-	st := &headStore{drawer: o.Heads, log: o.Logger, now: o.Now, onHead: o.OnHead, days: map[int64][]registry.Anchor{}, changed: make(chan struct{})}
+	st := &headStore{drawer: o.Heads, log: o.Logger, now: o.Now, onHead: o.OnHead, days: map[int64][]registry.Anchor{}, left: map[string][]byte{}, changed: make(chan struct{})}
 	st.anchors.Store(&anchors{})
 	return st
 }
@@ -109,6 +111,8 @@ func newHeadStore(o Options) *headStore {
 const (
 	keyRotation = 'r' // the head by which a set of voters came in
 	keyDay      = 'd' // the last head of a day
+	keyBase     = 'b' // the newest head before the recovery that brought in a set of voters
+	keyLeft     = 's' // an entry that a recovery has left behind, by generation and number
 )
 
 func headKey(kind byte, n uint64) []byte { return binary.BigEndian.AppendUint64([]byte{kind}, n) }
@@ -122,18 +126,22 @@ func (st *headStore) open(l *ledger) error {
 		return nil
 	}
 	var rotations, days []*registry.SignedHead
+	bases := map[uint64]*registry.SignedHead{}
 	err := st.drawer.Each(func(key, value []byte) error {
-		if len(key) != 9 || key[0] != keyRotation && key[0] != keyDay {
-			return nil
+		if len(key) != 9 || key[0] != keyRotation && key[0] != keyDay && key[0] != keyBase {
+			return st.openLeft(key, value)
 		}
 		h, err := registry.ParseHead(value)
 		if err != nil {
 			st.log.Warn("a kept head of the registry cannot be read; it is fetched again", "error", err)
 			return nil
 		}
-		if key[0] == keyRotation {
+		switch key[0] {
+		case keyRotation:
 			rotations = append(rotations, h)
-		} else {
+		case keyBase:
+			bases[binary.BigEndian.Uint64(key[1:])] = h
+		default:
 			days = append(days, h)
 		}
 		return nil
@@ -148,8 +156,12 @@ func (st *headStore) open(l *ledger) error {
 		all = append(all, days[len(days)-1])
 	}
 	for _, h := range all {
+		if h.Recovery != nil && l.agrees(h) {
+			st.heads = st.heads.Resume(h, bases[h.Rotation])
+			continue
+		}
 		// They were in time when they were taken, whatever the clock says now.
-		next, _, err := st.heads.Add(h.Envelope, l.state.Load(), h.Confirmed())
+		next, _, err := st.heads.AddPast(h.Envelope, l.state.Load(), st.past, h.Confirmed())
 		if err == nil && !l.agrees(h) {
 			err = errContrary
 		}
@@ -184,24 +196,33 @@ func (st *headStore) wait() <-chan struct{} {
 // take verifies a head, keeps it and makes it known. It must agree with the
 // entries, as far as they are here: that is for the caller to have checked.
 func (st *headStore) take(envelope []byte, s *registry.State) error {
-	h, err := st.keep(envelope, s)
+	h, err := st.keep(envelope, s, false)
 	if err == nil && st.onHead != nil {
 		st.onHead(h)
 	}
 	return err
 }
 
-func (st *headStore) keep(envelope []byte, s *registry.State) (*registry.SignedHead, error) {
+func (st *headStore) keep(envelope []byte, s *registry.State, begins bool) (*registry.SignedHead, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	next, h, err := st.heads.Add(envelope, s, st.now())
+	next, h, err := st.heads.AddPast(envelope, s, st.past, st.now())
 	if err != nil {
 		return nil, err
+	}
+	if next.Branch() != st.heads.Branch() {
+		if !begins { // the entries have to be seen to first
+			return nil, fmt.Errorf("%w: generation %d begins", registry.ErrHeadGap, h.Generation)
+		}
 	}
 	if a, ok := st.contradicted(h.Feeds); ok {
 		return nil, fmt.Errorf("%w: head %d of %s", registry.ErrHeadAnchor, a.Place.N, a.Origin)
 	}
 	fresh := next.Rotation() != st.heads.Rotation()
+	if begins {
+		st.begin(h)
+		fresh = true
+	}
 	st.heads = next
 	if fresh {
 		st.put(headKey(keyRotation, h.Rotation), h.Envelope)

@@ -273,5 +273,10 @@ func (v *voter) probe(ctx context.Context, s *registry.State) []candidate {
 		})
 	}
 	asking.Wait()
+	if known := v.k.heads.chain(); founding(known) { // who signs comes first
+		slices.SortStableFunc(found, func(a, b candidate) int {
+			return order(slices.Contains(known.Newest().VoterIDs(), b.node)) - order(slices.Contains(known.Newest().VoterIDs(), a.node))
+		})
+	}
 	return found
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -46,11 +47,10 @@ type mark struct {
 }
 
 func openLog(dir string) (*logStore, error) {
-	b, err := raftboltdb.New(raftboltdb.Options{
-		Path:        filepath.Join(dir, logFile),
-		BoltOptions: &bbolt.Options{Timeout: time.Second},
-	})
+	b, err := openBolt(filepath.Join(dir, logFile))
 	switch {
+	case errors.Is(err, errDamaged):
+		return nil, err
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
 		return nil, fmt.Errorf("%w: %v", errDamaged, err)
 	case err != nil:
@@ -68,6 +68,33 @@ func openLog(dir string) (*logStore, error) {
 		return nil, fmt.Errorf("%w: the high-water mark cannot be read", errDamaged)
 	}
 	return l, nil
+}
+
+// openBolt opens the database of the log and reads both ends of it. Over pages
+// that make no sense bbolt panics, and over ones that are missing the system
+// sends a signal: both are damage, for which the log is set aside.
+func openBolt(path string) (b *raftboltdb.BoltStore, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			b, err = nil, fmt.Errorf("%w: %v", errDamaged, r)
+		}
+	}()
+	b, err = raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: &bbolt.Options{Timeout: time.Second}})
+	if err != nil {
+		return nil, err
+	}
+	for _, end := range []func() (uint64, error){b.FirstIndex, b.LastIndex} {
+		n, err := end()
+		if err == nil && n > 0 {
+			err = b.GetLog(n, new(raft.Log))
+		}
+		if err != nil {
+			_ = b.Close()
+			return nil, fmt.Errorf("%w: %v", errDamaged, err)
+		}
+	}
+	return b, nil
 }
 
 // check compares the log with its high-water mark. The index is that of the

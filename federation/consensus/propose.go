@@ -89,7 +89,7 @@ func (k *Keeper) proposeHere(command []byte) (uint64, error) {
 	k.proposing.Lock()
 	defer k.proposing.Unlock()
 	v, s := k.current(), k.State()
-	if v == nil || s == nil || !k.isLeading() {
+	if v == nil || s == nil || !k.isLeading() || !v.founded() {
 		return 0, errNotLeader
 	}
 	if seq, ok := s.Seen(c.ID); ok {

@@ -58,7 +58,7 @@ func (k *Keeper) serveSign(w http.ResponseWriter, r *http.Request) {
 	}
 	// Only a leader of raft makes heads. Anybody else could keep the leader
 	// waiting.
-	if id, ok := transport.PeerOf(r.Context()); ok && !k.current().serves(id) {
+	if id, ok := transport.PeerOf(r.Context()); ok && !k.current().serves(id) && !begins(body, id) {
 		reply(w, signature{Code: "refused", Text: "heads are signed for the voters alone"})
 		return
 	}
@@ -93,11 +93,18 @@ func (k *Keeper) sign(ctx context.Context, body []byte) (identity.Signature, err
 		return identity.Signature{}, err
 	}
 	s := k.State()
+	first := s != nil && h.Recovery != nil && h.Branch().Outranks(k.heads.chain().Branch())
 	switch {
-	case s == nil || h.Federation != s.Federation() || h.Generation != 1:
+	case s == nil || h.Federation != s.Federation() || h.Branch() != k.heads.chain().Branch() && !first:
 		return identity.Signature{}, object("refused", "made for another federation or generation")
 	case absolute(h.Issued-k.Now().Unix()) > int64(registry.HeadAhead/time.Second):
 		return identity.Signature{}, object("clock", "issued %d s away from the clock here", absolute(h.Issued-k.Now().Unix()))
+	}
+	if first {
+		if err := k.checkRecovery(&h); err != nil {
+			return identity.Signature{}, err
+		}
+		return k.Self.Sign(identity.TypeRegistryHead, h.Federation, body), nil
 	}
 	if err := k.until(ctx, func() bool { return seqOf(k.State()) >= h.Seq }); err != nil {
 		return identity.Signature{}, object("behind", "entry %d is not here yet", h.Seq)
@@ -215,7 +222,9 @@ func (k *Keeper) serveHead(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), holdTime)
 	defer cancel()
-	if k.until(ctx, func() bool { return seqOf(k.State()) >= h.Seq }) == nil && !k.holds(b) {
+	if k.outranks(b) {
+		k.hearRecovery(ctx, b)
+	} else if k.until(ctx, func() bool { return seqOf(k.State()) >= h.Seq }) == nil && !k.holds(b) {
 		if err := k.keepHeads([][]byte{b}); errors.Is(err, ErrSplit) {
 			k.stop(err)
 		}
@@ -234,5 +243,5 @@ func (k *Keeper) serveHead(w http.ResponseWriter, r *http.Request) {
 func (k *Keeper) knows(h *registry.SignedHead) bool {
 	known := k.heads.chain()
 	newest := known.Newest()
-	return newest != nil && known.Rotation() >= h.Rotation && newest.Seq >= h.Seq
+	return newest != nil && known.Branch() == h.Branch() && known.Rotation() >= h.Rotation && newest.Seq >= h.Seq
 }

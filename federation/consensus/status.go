@@ -24,6 +24,8 @@ type Status struct {
 	// that any node claims to have. More heard than signed for, for longer than
 	// a moment, means that the voters cannot sign or that a node makes it up.
 	Seq, Heard uint64
+	// Generation rises with each recovery by the members, from 1.
+	Generation uint64
 	// Contrary are nodes that show another registry than this one; sorted.
 	Contrary []identity.NodeID
 
@@ -43,6 +45,7 @@ func (k *Keeper) Status() Status {
 	known := k.view
 	k.mu.Unlock()
 	sortNodes(s.Contrary)
+	s.Generation = k.heads.chain().Branch().Generation
 	s.Heard = max(s.Heard, seqOf(k.State()))
 	if h, ok := k.Head(); ok {
 		s.Confirmed, s.Expired, s.Seq = h.Confirmed(), h.Expired(k.Now()), h.Seq

@@ -47,7 +47,7 @@ func (k *Keeper) Take(ctx context.Context, from uint64, entries, heads [][]byte)
 		if err != nil {
 			return err
 		}
-		if best == nil || h.Seq > best.Seq || h.Seq == best.Seq && h.Issued >= best.Issued {
+		if best == nil || h.Branch().Outranks(best.Branch()) || h.Branch() == best.Branch() && h.Seq > best.Seq || h.Branch() == best.Branch() && h.Seq == best.Seq && h.Issued >= best.Issued {
 			best, newest = h, b
 		}
 	}
@@ -80,19 +80,38 @@ func (g given) entries(_ context.Context, from uint64) ([][]byte, error) {
 }
 
 func (g given) rotations(_ context.Context, from uint64) ([][]byte, error) {
+	var out [][]byte
 	for _, b := range g.heads {
-		if h, err := registry.ParseHead(b); err == nil && h.Rotation == from {
-			return [][]byte{b}, nil
+		if h, err := registry.ParseHead(b); err == nil && h.Rotation >= from {
+			out = append(out, b)
 		}
 	}
-	return nil, nil
+	return out, nil
 }
 
 // take takes from a source what its newest head confirms. The first are its
 // entries after our last.
 func (k *Keeper) take(ctx context.Context, from source, first [][]byte, head []byte) error {
-	k.taking.Lock()
-	defer k.taking.Unlock()
+	select {
+	case k.taking <- struct{}{}:
+		defer func() { <-k.taking }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if k.outranks(head) {
+		if err := k.takeBranches(ctx, from); err != nil {
+			return err
+		}
+		if k.outranks(head) {
+			return fmt.Errorf("%w: the recovery that leads to it is not given", errHead)
+		}
+		first = nil
+	}
+	return k.takeMore(ctx, from, first, head)
+}
+
+// takeMore is take within the generation that is known here.
+func (k *Keeper) takeMore(ctx context.Context, from source, first [][]byte, head []byte) error {
 	s := k.State()
 	base := s
 	if base == nil {
@@ -151,7 +170,7 @@ func (k *Keeper) learn(ctx context.Context, from source, base *registry.State, h
 	}
 	var fresh [][]byte
 	add := func(b []byte) error {
-		next, _, err := heads.Add(b, base, k.Now())
+		next, _, err := heads.AddPast(b, base, k.ledger.past, k.Now())
 		if errors.Is(err, registry.ErrHeadOld) {
 			return nil
 		}
@@ -284,7 +303,7 @@ func (k *Keeper) keepHeads(list [][]byte) error {
 		}
 		if !k.ledger.agrees(h) {
 			// Only a head that is good says anything.
-			if _, _, err := k.heads.chain().Add(b, s, k.Now()); err != nil {
+			if _, _, err := k.heads.chain().AddPast(b, s, k.ledger.past, k.Now()); err != nil {
 				return k.badHead(err)
 			}
 			return fmt.Errorf("%w at entry %d: a majority of the voters has signed for another one", ErrSplit, h.Seq)
@@ -304,6 +323,9 @@ func (k *Keeper) offered(ctx context.Context, from source, head []byte) error {
 		return fmt.Errorf("%w: %w", errHead, err)
 	}
 	s := k.State()
+	if s != nil && k.outranks(head) {
+		return k.take(ctx, from, nil, head)
+	}
 	if s == nil || h.Seq > s.Seq() {
 		return ErrUnconfirmed
 	}

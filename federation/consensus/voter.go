@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/2ps-project/waymark/federation/identity"
+	"github.com/2ps-project/waymark/federation/registry"
 )
 
 // Raft's times. The voters may be hotel lines and virtual machines on three
@@ -35,6 +36,7 @@ type voter struct {
 	id      raft.ServerID
 	raft    *raft.Raft
 	log     *logStore
+	branch  registry.Branch // under which raft runs
 	notify  chan bool
 	damaged chan error
 
@@ -54,10 +56,14 @@ func (k *Keeper) runVoter(ctx context.Context, aside bool) error {
 			return fmt.Errorf("set the damaged raft log aside: %w", err)
 		}
 	}
+	branch := k.heads.chain().Branch()
+	if err := leaveOldLog(dir, branch); err != nil {
+		return fmt.Errorf("set the raft log of an earlier generation aside: %w", err)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	v := &voter{k: k, notify: make(chan bool, 8), stable: map[raft.ServerID]time.Time{}, absent: map[raft.ServerID]time.Time{}, damaged: make(chan error, 1)}
-	layer := &streams{k: k, done: make(chan struct{})}
+	v := &voter{k: k, branch: branch, notify: make(chan bool, 8), stable: map[raft.ServerID]time.Time{}, absent: map[raft.ServerID]time.Time{}, damaged: make(chan error, 1)}
+	layer := &streams{k: k, mark: streamMark(branch), done: make(chan struct{})}
 	transport := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: layer, MaxPool: 3, Timeout: rpcTimeout, Logger: k.raftLogger(),
 	})
@@ -127,13 +133,16 @@ func (v *voter) open(ctx context.Context, dir string, transport *raft.NetworkTra
 			return fmt.Errorf("found the quorum: %w", err)
 		}
 	}
+	if err := v.beginAnew(config, snapshots, transport, used, damaged); err != nil {
+		return err
+	}
 	halt := func(err error) {
 		select {
 		case v.damaged <- err:
 		default:
 		}
 	}
-	v.raft, err = raft.NewRaft(config, &fsm{k: v.k, ctx: ctx, halt: halt}, v.log, v.log, snapshots, transport)
+	v.raft, err = raft.NewRaft(config, &fsm{k: v.k, ctx: ctx, halt: halt, branch: v.branch}, v.log, v.log, snapshots, transport)
 	if err != nil {
 		return fmt.Errorf("start raft: %w", err)
 	}
@@ -195,6 +204,9 @@ func (v *voter) serve(ctx context.Context) error {
 		}
 		if v.gone() {
 			return nil
+		}
+		if v.k.heads.chain().Branch() != v.branch {
+			return errReborn
 		}
 		if v.raft.State() != raft.Leader {
 			continue
@@ -292,6 +304,7 @@ func (v *voter) leader() identity.NodeID {
 // come through the federation port.
 type streams struct {
 	k    *Keeper
+	mark []byte // what each connection begins with; nothing in the first generation
 	done chan struct{}
 }
 
@@ -299,7 +312,7 @@ type streams struct {
 func (s *streams) Accept() (net.Conn, error) {
 	select {
 	case c := <-s.k.conns:
-		return c, nil
+		return marked(c, s.mark), nil
 	case <-s.done:
 		return nil, net.ErrClosed
 	}
@@ -322,7 +335,15 @@ func (s *streams) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	return s.k.Network.DialPeer(ctx, id, Protocol)
+	c, err := s.k.Network.DialPeer(ctx, id, Protocol)
+	if err != nil || len(s.mark) == 0 {
+		return c, err
+	}
+	if _, err := c.Write(s.mark); err != nil {
+		_ = c.Close()
+		return nil, fmt.Errorf("reach voter: %w", err)
+	}
+	return c, nil
 }
 
 type nodeAddr identity.NodeID

@@ -259,7 +259,7 @@ func (d *Docket) check(i *item, s *registry.State) error {
 		return i.encode()
 	}
 	if i.ruling.Issued.Time().After(d.o.Now().Add(registry.RulingAhead)) {
-		return fmt.Errorf("%w: the ruling is dated in the future", registry.ErrConflict)
+		return fmt.Errorf("%w: the ruling is %w", registry.ErrConflict, feed.ErrFuture)
 	}
 	if _, err := i.verify(s); err != nil {
 		return err

@@ -77,7 +77,7 @@ func TestDocketsConverge(t *testing.T) {
 	items := pool(t, f)
 	states := []*registry.State{f.State}
 	now := time.Unix(f.Time(), 0).Add(time.Hour)
-	// The registry goes on: a ruling is recorded, a key replaced, a member suspended.
+	// The registry goes on: a ruling is recorded, a key replaced, a member suspended and back.
 	fi := f.Members["FI"]
 	for _, step := range []func(){
 		func() {
@@ -95,6 +95,11 @@ func TestDocketsConverge(t *testing.T) {
 		func() {
 			f.Do(f.Sign(registry.KindRuling, registry.RecordRuling{
 				Ruling: Ruling(t, f.State, registry.Ruling{Kind: registry.RulingSuspend, Origin: f.Members["NL"].Origin}, f.Members["PL"], f.Members["DE"], f.Members["LT"]),
+			}, "PL"))
+		},
+		func() {
+			f.Do(f.Sign(registry.KindRuling, registry.RecordRuling{
+				Ruling: Ruling(t, f.State, registry.Ruling{Kind: registry.RulingSuspend, Origin: f.Members["NL"].Origin, Off: true}, f.Members["PL"], f.Members["DE"], f.Members["LT"]),
 			}, "PL"))
 		},
 	} {

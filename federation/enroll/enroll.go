@@ -47,6 +47,13 @@ const (
 	Malformed    Code = "malformed"
 	Numbers      Code = "numbers"
 	NotReady     Code = "not_ready"
+	WrongNode    Code = "wrong_node"
+	Suspended    Code = "sponsor_suspended"
+	Lapsed       Code = "vote_lapsed"
+	Late         Code = "numbers_late"
+	NoRequest    Code = "no_request"
+	NeedsFile    Code = "needs_file"
+	NoAdminKey   Code = "no_admin_key"
 )
 
 // Refusal is a join that stopped: what happened and why, and what to do next,
@@ -81,13 +88,20 @@ var sentences = map[Code][2]string{
 	CountryTaken: {"The country is already a member: %s.", "If you run a further node for it, ask its administrator to add the node; nobody needs to be invited."},
 	KeyTaken:     {"A key of this node belongs to another member already.", "Set up this node anew with waymark init in an empty directory: keys are never copied between nodes."},
 	Clock:        {"The clocks differ too much: %s.", "Set the clock of this machine, best by switching on network time, and try again."},
-	Unreachable:  {"None of the nodes that the invitation names could be reached: %s.", "Check this machine's connection and whether its firewall lets it call out to these addresses; then try again."},
+	Unreachable:  {"None of the nodes that the invitation names could be reached: %s.", "Check this machine's connection, its name service, and whether the firewall lets it call out to these addresses; then try again. If there is no way out, carry the request on a stick: waymark join FILE --request OUT"},
 	NotSponsor:   {"That node is not of the country that invited you: %s.", "Ask that country which of its nodes is running, or for a new invitation."},
 	TooOld:       {"The two sides run versions of waymark that do not understand each other: %s.", "Install the newer version on the side that is older, and try again."},
 	TooMany:      {"There were too many attempts with this invitation.", "Wait an hour and try again. If it was not you, telephone the country that invited you."},
 	Malformed:    {"The other side could not make sense of what was sent: %s.", "Check that both sides run the same version of waymark, and try again."},
-	Numbers:      {"The numbers are not the same: somebody may stand between the two nodes.", "Stop here, cancel the invitation, and start again over another connection."},
+	Numbers:      {"The numbers are not the same: somebody may stand between the two nodes. The request was dropped, and nobody was admitted.", "Read them out once more, by telephone, on a number that both had before. If they still differ, cancel the invitation and start again over another connection; else the newcomer gives waymark join again, which makes new numbers."},
 	NotReady:     {"The other side cannot decide at present: %s.", "Nothing is lost. Try again in a few minutes."},
+	WrongNode:    {"Another node than the one that the invitation names answered: %s.", "Do not go on over this connection: a proxy or firewall that opens encrypted connections looks like this too. Ask the country that invited you for its present address, or carry the request on a stick: waymark join FILE --request OUT"},
+	Suspended:    {"The country that invited you is suspended: %s. Its invitations admit nobody meanwhile.", "Wait until the members have lifted that, or ask another member country for an invitation."},
+	Lapsed:       {"The vote on this request ended on %s without enough approvals.", "Ask the country that invited you why, and for a new invitation."},
+	Late:         {"The numbers are older than %s, so they no longer count, and nobody was admitted.", "The newcomer gives waymark join again with the same invitation: both sides get new numbers. Then compare those."},
+	NoRequest:    {"This is no request to join: %s.", "Give the file that waymark join INVITATION --request has written."},
+	NoAdminKey:   {"The admin key, which signs an admission, is not on this machine.", "Put it in place, or approve on the machine that has it."},
+	NeedsFile:    {"A request without a connection needs the invitation file; the code holds only a part of it.", "Have the file brought along: it is named when the invitation is made, and by waymark invite -o json."},
 }
 
 // Refuse makes a refusal; the detail completes its first sentence where that
@@ -119,6 +133,7 @@ func explain(err error, country string) *Refusal {
 		{registry.ErrWrongCountry, WrongCountry},
 		{registry.ErrWrongSecret, WrongSecret},
 		{registry.ErrCountryTaken, CountryTaken},
+		{registry.ErrVoteOver, Lapsed},
 		{registry.ErrConflict, KeyTaken},
 		{registry.ErrUnknownKind, TooOld},
 		{consensus.ErrNoQuorum, NotReady},
@@ -131,7 +146,7 @@ func explain(err error, country string) *Refusal {
 			switch c.code {
 			case NotReady, TooOld, Malformed, Foreign, WrongCountry:
 				detail = c.err.Error()
-			case Expired:
+			case Expired, Lapsed:
 				detail = "the date it names"
 			}
 			return Refuse(c.code, detail)

@@ -34,6 +34,13 @@ func (b *book) State() *registry.State {
 	return b.state
 }
 
+// set makes proposing fail, or work again.
+func (b *book) set(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fail = err
+}
+
 func (b *book) Propose(_ context.Context, command []byte) (uint64, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -267,12 +274,12 @@ func TestNoQuorumKeepsTheKnock(t *testing.T) {
 	play(t, func(t *testing.T, s *stage) {
 		i := s.invite("DE")
 		n, _ := s.newcomer("DE")
-		s.book.fail = consensus.ErrNoQuorum
+		s.book.set(consensus.ErrNoQuorum)
 		j, err := n.Knock(context.Background(), i)
 		if err != nil || j.Answer.Standing != enroll.Waiting {
 			t.Fatalf("%+v %v", j, err)
 		}
-		s.book.fail = nil
+		s.book.set(nil)
 		if a, err := n.Ask(context.Background(), j); err != nil || a.Standing != enroll.Admitted {
 			t.Fatalf("%+v %v", a, err)
 		}
@@ -312,7 +319,7 @@ func TestRefusals(t *testing.T) {
 		}},
 		"a copy while the first waits": {enroll.Used, "once", func(s *stage) error {
 			i := s.invite("DE")
-			s.book.fail = consensus.ErrNoQuorum
+			s.book.set(consensus.ErrNoQuorum)
 			if err := s.knock("DE", i); err != nil {
 				return err
 			}
@@ -380,16 +387,128 @@ func TestRefusals(t *testing.T) {
 			}
 			return s.knock("DE", i)
 		}},
-		"another node answers": {enroll.Unreachable, plAddr, func(s *stage) error {
+		"another node answers": {enroll.WrongNode, plAddr, func(s *stage) error {
 			i, _, err := enroll.Invite(s.book.State(), s.pl.Keys.Admin, "DE", []enroll.Contact{{plAddr, identity.NodeID{1}}}, 0, time.Now())
 			if err != nil {
 				return err
 			}
 			return s.knock("DE", i)
 		}},
+		"the sponsor is suspended since": {enroll.Suspended, "PL", func(s *stage) error {
+			var others []*registrytest.Member
+			for _, country := range []string{"DE", "LT", "SE"} {
+				others = append(others, s.join(country))
+			}
+			i := s.invite("FI")
+			s.do(others[0], registry.KindRuling, registry.RecordRuling{Ruling: registrytest.Ruling(s.t, s.book.State(), registry.Ruling{Kind: registry.RulingSuspend, Origin: s.pl.Origin}, others...)})
+			return s.knock("FI", i)
+		}},
+		"the vote has lapsed": {enroll.Lapsed, "ended on", func(s *stage) error {
+			s.join("DE")
+			s.join("LT")
+			n, j := s.proposed("FI")
+			time.Sleep(31 * 24 * time.Hour)
+			_, err := n.Ask(context.Background(), j)
+			return err
+		}},
+		"numbers compared too late": {enroll.Late, "older than 3 days", func(s *stage) error {
+			s.join("DE")
+			s.join("LT")
+			n, _ := s.newcomer("FI")
+			i := s.invite("FI")
+			j, err := n.Knock(context.Background(), i)
+			if err != nil {
+				return err
+			}
+			time.Sleep(73 * time.Hour)
+			if _, err := s.server.Admit(context.Background(), i.ID(), j.Numbers); !errors.Is(err, &enroll.Refusal{Code: enroll.Late}) {
+				return fmt.Errorf("the sponsor: %w", err)
+			}
+			_, late := n.Ask(context.Background(), j)
+			if j, err = n.Knock(context.Background(), i); err != nil { // new numbers
+				return err
+			}
+			if _, err := s.server.Admit(context.Background(), i.ID(), j.Numbers); err != nil {
+				return err
+			}
+			return late
+		}},
+		"the newcomer asks after other numbers were read": {enroll.Numbers, "not the same", func(s *stage) error {
+			s.join("DE")
+			s.join("LT")
+			n, _ := s.newcomer("FI")
+			i := s.invite("FI")
+			j, err := n.Knock(context.Background(), i)
+			if err != nil {
+				return err
+			}
+			if _, err := s.server.Admit(context.Background(), i.ID(), "1000 1000 1000"); !errors.Is(err, &enroll.Refusal{Code: enroll.Numbers}) {
+				return fmt.Errorf("the sponsor: %w", err)
+			}
+			if _, err := s.server.Admit(context.Background(), i.ID(), j.Numbers); !errors.Is(err, &enroll.Refusal{Code: enroll.Unknown}) {
+				return fmt.Errorf("the right ones, after the wrong ones: %w", err)
+			}
+			_, err = n.Ask(context.Background(), j)
+			return err
+		}},
+		"the admin key is elsewhere": {enroll.NoAdminKey, "not on this machine", func(s *stage) error {
+			s.join("DE")
+			s.join("LT")
+			i := s.invite("FI")
+			if err := s.knock("FI", i); err != nil {
+				return err
+			}
+			s.server.Admin = func() *identity.Key { return nil }
+			_, err := s.server.Admit(context.Background(), i.ID(), "")
+			return err
+		}},
+		"a clock that is ahead": {enroll.Clock, "ahead", func(s *stage) error {
+			n, _ := s.newcomer("DE")
+			n.Now = func() time.Time { return time.Now().Add(20 * time.Minute) }
+			_, err := n.Knock(context.Background(), s.invite("DE"))
+			return err
+		}},
+		"a request in a file, expired on its way": {enroll.Expired, "expired on", func(s *stage) error {
+			file := s.carried("DE", s.invite("DE"))
+			time.Sleep(15 * 24 * time.Hour)
+			_, _, err := s.server.Carried(context.Background(), file)
+			return err
+		}},
+		"a request in a file, by a copied invitation": {enroll.Used, "once", func(s *stage) error {
+			i := s.invite("DE")
+			if err := s.knock("DE", i); err != nil {
+				return err
+			}
+			thief, _ := s.newcomer("XX")
+			thief.Candidate.Country = "DE"
+			j, err := thief.Request(i)
+			if err != nil {
+				return err
+			}
+			_, _, err = s.server.Carried(context.Background(), j.Request)
+			return err
+		}},
+		"a request in a file, without the invitation's file": {enroll.NeedsFile, "only a part", func(s *stage) error {
+			byCode, err := enroll.Parse(code(s.t, s.invite("DE")))
+			if err != nil {
+				return err
+			}
+			n, _ := s.newcomer("DE")
+			_, err = n.Request(byCode)
+			return err
+		}},
+		"a request in a file, of another federation": {enroll.Foreign, "Test federation", func(s *stage) error {
+			_, other := s.pl.Found(s.t)
+			i, _, err := enroll.Invite(other, s.pl.Keys.Admin, "DE", []enroll.Contact{{plAddr, s.pl.Node()}}, 0, time.Now())
+			if err != nil {
+				return err
+			}
+			_, _, err = s.server.Carried(context.Background(), s.carried("DE", i))
+			return err
+		}},
 		"a flood": {enroll.TooMany, "too many", func(s *stage) error {
 			i := s.invite("DE")
-			s.book.fail = consensus.ErrNoQuorum
+			s.book.set(consensus.ErrNoQuorum)
 			n, _ := s.newcomer("DE")
 			j, err := n.Knock(context.Background(), i)
 			for range 100 {
@@ -413,7 +532,10 @@ func TestRefusals(t *testing.T) {
 				if errors.As(err, &r); !strings.Contains(r.Text, c.says) || r.Next == "" {
 					t.Errorf("it says %q, and then %q", r.Text, r.Next)
 				}
-				if now := len(s.book.State().Members()); now > before+1 {
+				if _, in := s.book.State().MemberByCountry("FI"); in {
+					t.Error("FI came in")
+				}
+				if now := len(s.book.State().Members()); now > before+3 {
 					t.Errorf("%d members, were %d", now, before)
 				}
 			})
@@ -425,6 +547,65 @@ func (s *stage) knock(country string, i *enroll.Invitation) error {
 	n, _ := s.newcomer(country)
 	_, err := n.Knock(context.Background(), i)
 	return err
+}
+
+// join makes a country a member.
+func (s *stage) join(country string) *registrytest.Member {
+	s.t.Helper()
+	n, m := s.newcomer(country)
+	i := s.invite(country)
+	if _, err := n.Knock(context.Background(), i); err != nil {
+		s.t.Fatal(err)
+	}
+	if _, in := s.book.State().MemberByCountry(country); in {
+		return m
+	}
+	if _, err := s.server.Admit(context.Background(), i.ID(), ""); err != nil { // from the fourth on
+		s.t.Fatal(err)
+	}
+	for _, p := range s.book.State().Proposals() {
+		for _, by := range s.book.State().Members() {
+			if p.Candidate.Country == country && !p.Done && by.Country != "PL" {
+				s.do(registrytest.New(s.t, by.Country), registry.KindApprove, registry.Approve{Proposal: p.ID, Hash: p.Hash})
+				return m
+			}
+		}
+	}
+	return m
+}
+
+// do has a member sign a command and puts it into the registry.
+func (s *stage) do(by *registrytest.Member, kind registry.Kind, payload any) {
+	s.t.Helper()
+	_, c := by.Sign(s.t, s.book.State(), kind, payload)
+	if _, err := s.book.Propose(context.Background(), c); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// proposed is a newcomer whose numbers were compared.
+func (s *stage) proposed(country string) (*enroll.Newcomer, *enroll.JoinState) {
+	s.t.Helper()
+	n, _ := s.newcomer(country)
+	i := s.invite(country)
+	j, err := n.Knock(context.Background(), i)
+	if err == nil {
+		_, err = s.server.Admit(context.Background(), i.ID(), j.Numbers)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n, j
+}
+
+func (s *stage) carried(country string, i *enroll.Invitation) []byte {
+	s.t.Helper()
+	n, _ := s.newcomer(country)
+	j, err := n.Request(i)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return j.Request
 }
 
 // TestStrangers talks to the door without an invitation.

@@ -16,6 +16,7 @@ const (
 	domainCandidate  = 0x39 // what a newcomer says of itself
 	domainCommitment = 0x3a // what a newcomer binds itself to before it sees anything
 	domainNumbers    = 0x3b // what both sides compare
+	domainCarried    = 0x3c // the same, of a request that came in a file
 )
 
 // maxMessage is the most bytes of one message of the knock.
@@ -156,6 +157,11 @@ type parties struct {
 // sides read to each other over the telephone.
 func (p parties) numbers() string {
 	h := identity.Sum(domainNumbers, p.federation[:], p.invitation[:], p.candidate[:], p.admin[:], p.seal[:], p.node[:], p.newcomer[:], p.sponsor[:])
+	return digits(h[:])
+}
+
+// digits are 39 bits as three numbers.
+func digits(h []byte) string {
 	bits := binary.BigEndian.Uint64(h[:8])
 	return fmt.Sprintf("%d %d %d", 1000+bits>>51&0x1fff, 1000+bits>>38&0x1fff, 1000+bits>>25&0x1fff)
 }

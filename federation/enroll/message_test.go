@@ -4,10 +4,12 @@ package enroll
 
 import (
 	"bytes"
+	"encoding/pem"
 	"errors"
 	"io"
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/2ps-project/waymark/federation/identity"
 )
@@ -50,6 +52,75 @@ func TestMessagesAreBounded(t *testing.T) {
 	}
 	if err := receive(bytes.NewReader([]byte{0, 0, 0x40, 1}), new(hello)); !errors.Is(err, errMessage) {
 		t.Fatalf("took a length of one byte too much: %v", err)
+	}
+}
+
+// TestCarriedNumbers: they are slow to make, and bound to all that a request says.
+func TestCarriedNumbers(t *testing.T) {
+	p := parties{newcomer: [32]byte{2}}
+	before, numbers := time.Now(), p.carriedNumbers()
+	if took := time.Since(before); took < 20*time.Millisecond {
+		t.Errorf("a guess takes %s: somebody could try them all", took)
+	}
+	if numbers == p.numbers() {
+		t.Error("the numbers of a file are those of a call")
+	}
+	for name, change := range map[string]func(*parties){
+		"the federation": func(p *parties) { p.federation[0]++ }, "the invitation": func(p *parties) { p.invitation[0]++ },
+		"the newcomer's keys": func(p *parties) { p.candidate[0]++ }, "the sponsor's key": func(p *parties) { p.admin[0]++ },
+		"the seal key": func(p *parties) { p.seal[0]++ }, "the newcomer's random": func(p *parties) { p.newcomer[0]++ },
+	} {
+		q := p
+		if change(&q); q.carriedSum() == p.carriedSum() {
+			t.Errorf("%s replaced, and the numbers are the same", name)
+		}
+	}
+}
+
+func FuzzCarried(f *testing.F) {
+	f.Add([]byte("-----BEGIN WAYMARK REQUEST-----\nAAAA\n-----END WAYMARK REQUEST-----\n"))
+	f.Add([]byte("-----BEGIN WAYMARK INVITATION-----"))
+	b, err := identity.Marshal(carried{Version: Version, Sealed: []byte("sealed")})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(pem.EncodeToMemory(&pem.Block{Type: pemRequest, Bytes: b}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := parseCarried(b)
+		var r *Refusal
+		if err != nil && (!errors.As(err, &r) || r.Next == "") {
+			t.Fatalf("an error that says nothing: %v", err)
+		}
+		if err == nil && c.Version != Version {
+			t.Fatalf("took version %d", c.Version)
+		}
+	})
+}
+
+// TestVersions: another version of the invitation, the knock or the file is said to
+// be one.
+func TestVersions(t *testing.T) {
+	for _, version := range []uint64{0, Version + 1} {
+		b, err := identity.Marshal(carried{Version: version})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parseCarried(pem.EncodeToMemory(&pem.Block{Type: pemRequest, Bytes: b})); !errors.Is(err, &Refusal{Code: TooOld}) {
+			t.Errorf("a request of version %d: %v", version, err)
+		}
+	}
+	body, err := identity.Marshal(Terms{Version: Version + 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := &Invitation{}
+	if err := i.adopt(identity.Sign(identity.TypeInvitation, identity.FederationID{1}, body, identity.KeyFromSeed(identity.RoleAdmin, [32]byte{1})).Encode()); !errors.Is(err, &Refusal{Code: TooOld}) {
+		t.Errorf("an invitation of version %d: %v", Version+1, err)
+	}
+	for code, s := range sentences {
+		if s[0] == "" || s[1] == "" {
+			t.Errorf("%s says nothing, or not what to do", code)
+		}
 	}
 }
 

@@ -43,6 +43,9 @@ type JoinState struct {
 	Contacts   []contactKey          `cbor:"8,keyasint"` // those who have answered
 	Knocked    int64                 `cbor:"9,keyasint"` // Unix seconds
 	Answer     Answer                `cbor:"10,keyasint"`
+	// Request is the file to be carried to the sponsor; empty when the knock went
+	// over a connection.
+	Request []byte `cbor:"11,keyasint,omitempty"`
 }
 
 // contactKey is a contact that has proved its key.
@@ -56,7 +59,7 @@ func (j *JoinState) Marshal() ([]byte, error) { return identity.Marshal(j) }
 
 // UnmarshalJoinState reads what Marshal writes.
 func UnmarshalJoinState(b []byte) (*JoinState, error) {
-	if len(b) > 2*maxFile {
+	if len(b) > 3*maxFile {
 		return nil, fmt.Errorf("read the join under way: %w: %d bytes", identity.ErrMalformed, len(b))
 	}
 	j := new(JoinState)
@@ -161,7 +164,7 @@ func (n *Newcomer) complete(ctx context.Context, i *Invitation) error {
 // call talks to the first contact that can be reached. What that one says
 // stands: a refusal is not asked for twice.
 func (n *Newcomer) call(ctx context.Context, i *Invitation, talk func(net.Conn, Contact) error) error {
-	var failed []string
+	var failed, wrong []string
 	for _, c := range i.Contacts {
 		err := func() error {
 			ctx, cancel := context.WithTimeout(ctx, callTime)
@@ -189,7 +192,13 @@ func (n *Newcomer) call(ctx context.Context, i *Invitation, talk func(net.Conn, 
 		if errors.As(err, &r) {
 			return err
 		}
+		if errors.Is(err, transport.ErrWrongPeer) {
+			wrong = append(wrong, c.Endpoint)
+		}
 		failed = append(failed, fmt.Sprintf("%s (%v)", c.Endpoint, err))
+	}
+	if len(wrong) > 0 {
+		return Refuse(WrongNode, "at "+strings.Join(wrong, ", "))
 	}
 	return Refuse(Unreachable, strings.Join(failed, ", "))
 }
@@ -221,13 +230,7 @@ func (n *Newcomer) knock(conn net.Conn, i *Invitation, c Contact, j *JoinState) 
 	if err != nil {
 		return err
 	}
-	statement, err := registry.SignStatement(i.Federation, registry.Statement{
-		Version: registry.Version, Candidate: n.Candidate, Invitation: i.ID(), Secret: i.Secret[:],
-	}, n.Keys)
-	if err != nil {
-		return err
-	}
-	plain, err := identity.Marshal(request{statement, n.Contact, n.Version})
+	plain, err := n.request(i)
 	if err != nil {
 		return err
 	}
@@ -240,6 +243,17 @@ func (n *Newcomer) knock(conn net.Conn, i *Invitation, c Contact, j *JoinState) 
 	}
 	j.Numbers = parties{i.Federation, i.ID(), hash, i.Admin, i.Seal, c.Node, nonce, g.Nonce}.numbers()
 	return finish(conn, j)
+}
+
+// request is what is sealed to the sponsor.
+func (n *Newcomer) request(i *Invitation) ([]byte, error) {
+	statement, err := registry.SignStatement(i.Federation, registry.Statement{
+		Version: registry.Version, Candidate: n.Candidate, Invitation: i.ID(), Secret: i.Secret[:],
+	}, n.Keys)
+	if err != nil {
+		return nil, err
+	}
+	return identity.Marshal(request{statement, n.Contact, n.Version})
 }
 
 // finish reads how the call ends.
@@ -280,7 +294,7 @@ func (r *Refusal) safe() *Refusal {
 func provenBy(conn net.Conn, want identity.NodeID) (identity.PublicKey, error) {
 	p, ok := conn.(interface{ Key() identity.PublicKey })
 	if !ok || p.Key().NodeID() != want {
-		return identity.PublicKey{}, errors.New("another node answered at that address")
+		return identity.PublicKey{}, transport.ErrWrongPeer
 	}
 	return p.Key(), nil
 }

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -46,7 +45,8 @@ type Options struct {
 // Server takes the knocks of those whom this node's country has invited.
 type Server struct {
 	Options
-	deciding sync.Mutex // one admission at a time
+	deciding sync.Mutex    // one admission at a time
+	signed   chan struct{} // something was signed that the registry has not taken
 
 	mu       sync.Mutex // also orders what is put into the store
 	attempts map[registry.ID][]time.Time
@@ -66,7 +66,7 @@ func New(o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Server{Options: o, attempts: map[registry.ID][]time.Time{}}, nil
+	return &Server{Options: o, signed: make(chan struct{}, 1), attempts: map[registry.ID][]time.Time{}}, nil
 }
 
 // Run takes knocks until ctx ends.
@@ -75,6 +75,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	var calls sync.WaitGroup
 	defer calls.Wait()
+	calls.Go(func() { s.deliver(ctx) })
 	for {
 		conn, err := s.Listener.Accept()
 		if err != nil {
@@ -175,11 +176,20 @@ func (s *Server) admissible(h hello) (registry.Invitation, *Refusal) {
 	if !ok {
 		return none, Refuse(Unknown, "")
 	}
+	return inv, s.speaksFor(state, inv)
+}
+
+// speaksFor refuses an invitation that this node's country did not give out, or
+// may not at present.
+func (s *Server) speaksFor(state *registry.State, inv registry.Invitation) *Refusal {
 	sponsor, _ := state.MemberByOrigin(inv.Sponsor)
-	if _, m, ok := state.Node(s.Node); !ok || m.Origin != inv.Sponsor {
-		return none, Refuse(NotSponsor, "that is "+sponsor.Country)
+	if !sponsor.Active() {
+		return Refuse(Suspended, sponsor.Country)
 	}
-	return inv, nil
+	if _, m, ok := state.Node(s.Node); !ok || m.Origin != inv.Sponsor {
+		return Refuse(NotSponsor, "that is "+sponsor.Country)
+	}
+	return nil
 }
 
 func kindOf(s *registry.State) string {
@@ -217,14 +227,21 @@ func (s *Server) refuses(inv registry.Invitation, key identity.PublicKey) *Refus
 	if err := inv.Err(max(s.Now().Unix(), state.Time())); err != nil {
 		r := explain(err, inv.Country)
 		if r.Code == Expired {
-			r = Refuse(Expired, time.Unix(inv.Expires, 0).UTC().Format("2 January 2006, 15:04 UTC"))
+			r = Refuse(Expired, dated(inv.Expires))
 		}
 		return r
 	}
-	if p, ok := s.Store.Get(inv.ID); ok && !p.has(key) {
+	if s.takenBefore(inv.ID, key) {
 		return Refuse(Used, "") // somebody else knocked first
 	}
 	return nil
+}
+
+// takenBefore reports whether another newcomer holds the invitation. One whose
+// numbers differed holds it no longer.
+func (s *Server) takenBefore(id registry.ID, key identity.PublicKey) bool {
+	p, ok := s.Store.Get(id)
+	return ok && !p.Stopped && !p.has(key)
 }
 
 // proposed is the open proposal of a newcomer, or nil.
@@ -255,50 +272,68 @@ func (s *Server) take(conn net.Conn, h hello, nonce [32]byte, inv registry.Invit
 	if err != nil {
 		return Refuse(Malformed, "the request is not sealed to this node's country")
 	}
-	var r request
-	if err := identity.Unmarshal(plain, &r); err != nil {
-		return Refuse(Malformed, "the request cannot be read")
-	}
-	st, err := registry.ParseStatement(state.Federation(), r.Statement)
-	if err != nil {
-		return s.explained(err, inv.Country)
-	}
-	hash, err := candidateHash(st.Candidate)
-	if err != nil {
+	p, hash, err := s.judge(state, inv, plain)
+	switch {
+	case err != nil:
 		return err
-	}
-	switch secret := registry.HashSecret(st.Secret); {
 	case commitment(hash, k.Nonce) != h.Commitment:
 		return Refuse(Malformed, "the request is not the one that was promised")
-	case !hasNode(st.Candidate, key):
+	case !p.has(key):
 		return Refuse(Malformed, "the request is for another node than the one that calls")
-	case st.Invitation != inv.ID || secret != inv.SecretHash:
-		return Refuse(WrongSecret, "")
-	case st.Candidate.Country != inv.Country:
-		return Refuse(WrongCountry, fmt.Sprintf("it invites %s, and the newcomer is %s", inv.Country, st.Candidate.Country))
 	}
-	if len(r.Contact) > registry.MaxText || len(r.Version) > registry.MaxText {
-		return Refuse(Malformed, "the contact is too long")
-	}
-	_, m, _ := state.Node(s.Node)
-	admin := identity.PublicKey{}
-	for _, k := range m.Keys {
-		if k.Role == identity.RoleAdmin && k.To == (registry.Mark{}) {
-			admin = k.Public
-			break
-		}
-	}
-	p := Pending{
-		Invitation: inv.ID, Country: inv.Country, Candidate: st.Candidate, Statement: r.Statement,
-		Contact: r.Contact, Version: r.Version, Knocked: s.Now().Unix(),
-		Numbers: parties{h.Federation, inv.ID, hash, admin, s.Seal.Public(), s.Node, k.Nonce, nonce}.numbers(),
-	}
+	p.Numbers = parties{h.Federation, inv.ID, hash, s.admin(state), s.Seal.Public(), s.Node, k.Nonce, nonce}.numbers()
+	return s.keep(p, key)
+}
+
+// keep keeps a knock, unless somebody else came first.
+func (s *Server) keep(p Pending, key identity.PublicKey) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if was, ok := s.Store.Get(inv.ID); ok && !was.has(key) {
+	if s.takenBefore(p.Invitation, key) {
 		return Refuse(Used, "")
 	}
 	return s.Store.put(p)
+}
+
+// judge reads an opened request and checks it against its invitation. The numbers
+// are left to the caller.
+func (s *Server) judge(state *registry.State, inv registry.Invitation, plain []byte) (Pending, identity.Hash, error) {
+	none := identity.Hash{}
+	var r request
+	if err := identity.Unmarshal(plain, &r); err != nil {
+		return Pending{}, none, Refuse(Malformed, "the request cannot be read")
+	}
+	st, err := registry.ParseStatement(state.Federation(), r.Statement)
+	if err != nil {
+		return Pending{}, none, s.explained(err, inv.Country)
+	}
+	hash, err := candidateHash(st.Candidate)
+	if err != nil {
+		return Pending{}, none, err
+	}
+	switch secret := registry.HashSecret(st.Secret); {
+	case st.Invitation != inv.ID || secret != inv.SecretHash:
+		return Pending{}, none, Refuse(WrongSecret, "")
+	case st.Candidate.Country != inv.Country:
+		return Pending{}, none, Refuse(WrongCountry, fmt.Sprintf("it invites %s, and the newcomer is %s", inv.Country, st.Candidate.Country))
+	case len(r.Contact) > registry.MaxText || len(r.Version) > registry.MaxText:
+		return Pending{}, none, Refuse(Malformed, "the contact is too long")
+	}
+	return Pending{
+		Invitation: inv.ID, Country: inv.Country, Candidate: st.Candidate, Statement: r.Statement,
+		Contact: r.Contact, Version: r.Version, Knocked: s.Now().Unix(),
+	}, hash, nil
+}
+
+// admin is this country's admin key, as its invitations name it.
+func (s *Server) admin(state *registry.State) identity.PublicKey {
+	_, m, _ := state.Node(s.Node)
+	for _, k := range m.Keys {
+		if k.Role == identity.RoleAdmin && k.To == (registry.Mark{}) {
+			return k.Public
+		}
+	}
+	return identity.PublicKey{}
 }
 
 func (s *Server) explained(err error, country string) error {
@@ -306,100 +341,4 @@ func (s *Server) explained(err error, country string) error {
 		return r
 	}
 	return err
-}
-
-// decide tells what has become of a newcomer. While the founder still admits
-// alone, it admits: the invitation was its consent.
-func (s *Server) decide(ctx context.Context, id registry.ID, key identity.PublicKey) (Answer, error) {
-	state := s.Registry.State()
-	if n, _, ok := state.Node(key.NodeID()); ok && n.Key == key {
-		s.Store.drop(id)
-		return Answer{Standing: Admitted, Seq: state.Seq()}, nil
-	}
-	if p := proposed(state, id, key); p != nil {
-		if state.Time() > p.Expires || s.Now().Unix() > p.Expires {
-			return Answer{Standing: Refused}, nil
-		}
-		return Answer{
-			Standing: Voting, Approvals: len(p.Approvals), Objection: len(p.Objections),
-			Needed: state.Policy().Needed(active(state)),
-		}, nil
-	}
-	p, ok := s.Store.Get(id)
-	if !ok || !p.has(key) {
-		inv, _ := state.Invitation(id)
-		if r := s.refuses(inv, key); r != nil {
-			return Answer{}, r
-		}
-		return Answer{}, Refuse(Unknown, "")
-	}
-	_, m, _ := state.Node(s.Node)
-	if !state.FounderAdmits() || m.Origin != state.Founder() || s.Admin() == nil {
-		return Answer{Standing: Waiting}, nil
-	}
-	if _, err := s.Admit(ctx, id, ""); err != nil {
-		var r *Refusal
-		if errors.As(err, &r) && r.Code == NotReady {
-			return Answer{Standing: Waiting}, nil // asked again, it is tried again
-		}
-		return Answer{}, err
-	}
-	if state = s.Registry.State(); state == nil {
-		return Answer{Standing: Waiting}, nil
-	}
-	if _, _, ok := state.Node(key.NodeID()); ok {
-		return Answer{Standing: Admitted, Seq: state.Seq()}, nil
-	}
-	return Answer{Standing: Voting, Approvals: 1, Needed: state.Policy().Needed(active(state))}, nil
-}
-
-func active(s *registry.State) int {
-	n := 0
-	for _, m := range s.Members() {
-		if m.Active() {
-			n++
-		}
-	}
-	return n
-}
-
-// Admit signs the newcomer's statement as its sponsor and proposes it to the
-// registry. While the founder admits alone that makes it a member; later the
-// others have to approve. Numbers, when given, are those that the newcomer read
-// out; if they differ, the knock is dropped and the refusal is Numbers.
-func (s *Server) Admit(ctx context.Context, id registry.ID, numbers string) (uint64, error) {
-	s.deciding.Lock()
-	defer s.deciding.Unlock()
-	p, ok := s.Store.Get(id)
-	if !ok {
-		return 0, Refuse(Unknown, "")
-	}
-	if numbers != "" && strings.Join(strings.Fields(numbers), " ") != p.Numbers {
-		s.Store.drop(id)
-		return 0, Refuse(Numbers, "")
-	}
-	if s.Admin() == nil {
-		return 0, Refuse(NotReady, "the admin key is not on this machine")
-	}
-	command, err := s.Store.command(p, func() ([]byte, error) {
-		_, c, err := registry.NewCommand(s.Registry.State(), registry.KindAdmit, registry.Admit{Statement: p.Statement}, s.Admin())
-		return c, err
-	})
-	if err != nil {
-		return 0, err
-	}
-	seq, err := s.Registry.Propose(ctx, command)
-	if err != nil {
-		r := explain(err, p.Country)
-		if r == nil {
-			return 0, err
-		}
-		if r.Code != NotReady {
-			s.Store.drop(id) // judged: the same knock would be judged alike
-		}
-		return 0, r
-	}
-	s.Store.drop(id)
-	s.Logger.Info("a newcomer was proposed to the registry", "country", p.Country, "entry", seq)
-	return seq, nil
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/2ps-project/waymark/federation/durable"
 	"github.com/2ps-project/waymark/federation/identity"
@@ -28,6 +29,23 @@ type Pending struct {
 	// Command is the proposal once it was signed. It is kept so that a lost
 	// answer never makes two proposals.
 	Command []byte `cbor:"9,keyasint,omitempty"`
+	// Stopped says that the numbers were compared and differed. The knock is kept
+	// so that the newcomer hears why; it can knock again.
+	Stopped bool `cbor:"10,keyasint,omitempty"`
+	// Carried says that the request came in a file, not over a connection.
+	Carried bool `cbor:"11,keyasint,omitempty"`
+}
+
+// numbersLife is how long numbers that were exchanged over a connection count.
+// Two administrators in two countries need days to find each other on the
+// telephone, so it is not minutes; that a stranger cannot try again meanwhile is
+// the commitment's doing, not the clock's.
+const numbersLife = 3 * 24 * time.Hour
+
+// late reports whether the numbers must be made anew. Those of a file count as
+// long as the invitation: the file may be weeks on its way.
+func (p Pending) late(now time.Time) bool {
+	return !p.Carried && p.Command == nil && now.Sub(time.Unix(p.Knocked, 0)) > numbersLife
 }
 
 func (p Pending) has(key identity.PublicKey) bool { return hasNode(p.Candidate, key) }
@@ -53,7 +71,8 @@ func (s *Store) Keep(i *Invitation) error {
 	return s.write(i.ID(), ".terms", i.signed)
 }
 
-// Waiting are the knocks that wait for a decision, oldest first.
+// Waiting are the knocks that wait for a decision, oldest first. Those whose
+// numbers differed are not among them.
 func (s *Store) Waiting() ([]Pending, error) {
 	files, err := os.ReadDir(s.dir)
 	if err != nil {
@@ -62,7 +81,7 @@ func (s *Store) Waiting() ([]Pending, error) {
 	var out []Pending
 	for _, f := range files {
 		if name, ok := strings.CutSuffix(f.Name(), ".knock"); ok {
-			if p, ok := s.read(name); ok {
+			if p, ok := s.read(name); ok && !p.Stopped {
 				out = append(out, p)
 			}
 		}
@@ -87,7 +106,7 @@ func (s *Store) read(name string) (Pending, bool) {
 }
 
 func (s *Store) put(p Pending) error {
-	if was, ok := s.Get(p.Invitation); ok && string(was.Statement) == string(p.Statement) {
+	if was, ok := s.Get(p.Invitation); ok && p.Command == nil && string(was.Statement) == string(p.Statement) {
 		p.Command = was.Command
 	}
 	b, err := identity.Marshal(p)

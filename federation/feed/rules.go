@@ -275,6 +275,9 @@ var (
 	ErrTooMany = errors.New("too many heads in one minute")
 	// ErrQuota is returned for a head of a feed larger than the policy allows.
 	ErrQuota = errors.New("larger than the federation allows a feed to be")
+	// ErrDamaged is returned when what is held does not add up to its own head:
+	// nothing is signed or taken on top of it until it is repaired.
+	ErrDamaged = errors.New("what is held here is damaged")
 	// ErrEvidence is returned for two heads that are no evidence.
 	ErrEvidence = errors.New("not evidence of a number signed twice")
 )

@@ -35,6 +35,9 @@ func tallyOf(view View, delta Delta, all bool) (*tally, error) {
 			return nil, err
 		}
 		t.sum = *held
+		if h := view.Head(); h != nil && t.sum.Root() != h.Root {
+			return nil, fmt.Errorf("%w: head %d", ErrDamaged, h.N)
+		}
 	}
 	bucket, pending := -1, []Change(nil)
 	for c, err := range delta.Changes {
@@ -85,6 +88,9 @@ func (t *tally) bucket(q int, changes []Change) error {
 	base, err := t.base(q)
 	if err != nil {
 		return err
+	}
+	if !t.all && BucketHash(q, base) != t.sum[q] {
+		return fmt.Errorf("%w: bucket %d", ErrDamaged, q) // what is lost here must not become a deletion
 	}
 	merged := t.merge(base, changes)
 	if len(merged) > MaxBucket {

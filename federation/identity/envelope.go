@@ -21,6 +21,7 @@ const (
 	TypeKnock        Type = "knock"
 	TypeStatement    Type = "statement"
 	TypeRuling       Type = "ruling"
+	TypeRecovery     Type = "recovery"
 	TypeBundle       Type = "bundle"
 )
 

@@ -54,7 +54,8 @@ type Anchor struct {
 type Head struct {
 	Version    uint64                `cbor:"1,keyasint"`
 	Federation identity.FederationID `cbor:"2,keyasint"`
-	// Generation is 1, and rises when the members found the quorum anew.
+	// Generation is 1, and rises when the members found the quorum anew: see
+	// [Recovery].
 	Generation uint64 `cbor:"3,keyasint"`
 	// Rotation counts the sets of voters, from 1.
 	Rotation uint64        `cbor:"4,keyasint"`
@@ -67,12 +68,18 @@ type Head struct {
 	Feeds   []Anchor `cbor:"8,keyasint"`
 	Issued  int64    `cbor:"9,keyasint"`  // Unix seconds
 	Expires int64    `cbor:"10,keyasint"` // Unix seconds
+	// Under is the hash of the recovery that began the generation; nil in the
+	// first.
+	Under *identity.Hash `cbor:"11,keyasint,omitempty"`
+	// Recovery is that recovery, in the first head of its generation.
+	Recovery []byte `cbor:"12,keyasint,omitempty"`
 }
 
 // SignedHead is a head with the envelope that it came in.
 type SignedHead struct {
 	Head
 	Envelope []byte
+	before   *SignedHead // of a generation's first head: the newest one before
 }
 
 // Confirmed is when the voters stood by the head.
@@ -187,7 +194,10 @@ func ParseHeadBody(body []byte) (Head, error) {
 	if h.Version > HeadVersion {
 		return h, fmt.Errorf("%w: a head of the registry of version %d, this program knows %d", ErrUnknownKind, h.Version, HeadVersion)
 	}
-	return h, h.check()
+	if err := h.check(); err != nil {
+		return h, err
+	}
+	return h, h.checkGeneration()
 }
 
 // check checks what a head must be by itself.
@@ -263,8 +273,22 @@ type HeadChain struct {
 func (c HeadChain) Newest() *SignedHead { return c.newest }
 
 // Rotations are the heads by which the voters changed, the founder's first one
-// to begin with. The caller must not modify them.
-func (c HeadChain) Rotations() []*SignedHead { return c.rotations }
+// to begin with, and before the first of a generation the head that it goes on
+// from: whoever knows the genesis can add them one by one. The caller must not
+// modify them.
+func (c HeadChain) Rotations() []*SignedHead {
+	if !slices.ContainsFunc(c.rotations, func(h *SignedHead) bool { return h.before != nil }) {
+		return c.rotations
+	}
+	var out []*SignedHead
+	for i, h := range c.rotations {
+		if b := h.before; b != nil && b.Seq == h.Seq && (i == 0 || b != c.rotations[i-1]) {
+			out = append(out, b)
+		}
+		out = append(out, h)
+	}
+	return out
+}
 
 // Rotation is the number of the present set of voters; 0 when none is known.
 func (c HeadChain) Rotation() uint64 { return uint64(len(c.rotations)) }
@@ -282,9 +306,18 @@ func (c HeadChain) Voters() []identity.PublicKey {
 // the head is about, the voters are checked against it as well. Whether the
 // head's hash is that of the entries is for the caller to compare, who has them.
 //
+// The first head of a generation is taken only where the state is exactly the
+// one that it goes on from; see [HeadChain.AddPast].
+//
 // Errors: ErrMalformed, ErrForeign, ErrUnauthorised, ErrUnknownKind, ErrHeadOld,
 // ErrHeadGap, ErrHeadFork, ErrHeadAnchor, ErrHeadFuture, ErrHeadVoters.
 func (c HeadChain) Add(envelope []byte, s *State, now time.Time) (HeadChain, *SignedHead, error) {
+	return c.AddPast(envelope, s, nil, now)
+}
+
+// AddPast is Add for who can look up the registry as it was after each entry up
+// to that of the state.
+func (c HeadChain) AddPast(envelope []byte, s *State, past func(seq uint64) (*State, error), now time.Time) (HeadChain, *SignedHead, error) {
 	h, e, err := parseHead(envelope)
 	if err != nil {
 		return c, nil, err
@@ -294,8 +327,8 @@ func (c HeadChain) Add(envelope []byte, s *State, now time.Time) (HeadChain, *Si
 		return c, nil, fmt.Errorf("%w: %s, this is %s", ErrForeign, h.Federation, s.Federation())
 	case h.Issued > now.Add(HeadAhead).Unix():
 		return c, nil, fmt.Errorf("%w: by %v", ErrHeadFuture, h.Confirmed().Sub(now).Round(time.Second))
-	case h.Generation > 1:
-		return c, nil, fmt.Errorf("%w: the registry is in its generation %d, this program knows the first", ErrUnknownKind, h.Generation)
+	case h.Branch() != c.Branch():
+		return c.recover(h, e, s, past)
 	case h.Rotation < c.Rotation():
 		return c, nil, fmt.Errorf("%w: by the voters of rotation %d, there has been rotation %d", ErrHeadOld, h.Rotation, c.Rotation())
 	case h.Rotation > c.Rotation()+1:

@@ -22,6 +22,7 @@ const (
 	domainEntry   = 0x30 // chain: previous hash, entry
 	domainCommand = 0x31 // a command's body, as approvals name it
 	domainRuling  = 0x32 // a ruling's body
+	domainRecover = 0x33 // a recovery's body
 )
 
 // Errors of the registry. Everything that Apply refuses wraps one of them, and

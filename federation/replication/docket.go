@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"net/http"
+	"strconv"
+	"time"
 
+	"github.com/2ps-project/waymark/federation/feed"
 	"github.com/2ps-project/waymark/federation/identity"
 	"github.com/2ps-project/waymark/federation/transport"
 )
@@ -18,6 +22,9 @@ const (
 	docketPage     = 256 << 10 // bytes of items in an answer
 	docketPush     = 32 << 10  // bytes of items in an announcement
 )
+
+// docketAgain is how long a docket with items of the future is left alone.
+const docketAgain = 2 * time.Minute
 
 // itemEvidence is the kind of an item that holds evidence of a forked feed.
 const itemEvidence = 1
@@ -67,10 +74,11 @@ func (r *Replicator) serveDocket(w http.ResponseWriter, req *http.Request) {
 	r.reply(w, req, a)
 }
 
-// hearItems takes items of a peer's docket and hands on what was new.
-func (r *Replicator) hearItems(peer identity.NodeID, items [][]byte) {
+// hearItems takes items of a peer's docket and hands on what was new. It reports
+// whether one was refused for its date, which another look may forgive.
+func (r *Replicator) hearItems(peer identity.NodeID, items [][]byte) (early bool) {
 	if r.o.Docket == nil {
-		return
+		return false
 	}
 	var fresh [][]byte
 	for _, item := range items {
@@ -81,6 +89,7 @@ func (r *Replicator) hearItems(peer identity.NodeID, items [][]byte) {
 		added, err := r.o.Docket.Add(item)
 		if err != nil {
 			r.refuse(peer, "docket", err)
+			early = early || errors.Is(err, feed.ErrFuture)
 		}
 		if added {
 			fresh = append(fresh, item)
@@ -90,6 +99,7 @@ func (r *Replicator) hearItems(peer identity.NodeID, items [][]byte) {
 		r.Poke()
 		r.later(func(ctx context.Context) { r.spread(ctx, peer, fresh) })
 	}
+	return early
 }
 
 // SpreadDocket tells peers of items that came into the docket at this node. It
@@ -113,21 +123,25 @@ func (r *Replicator) spread(ctx context.Context, from identity.NodeID, items [][
 
 // exchange fetches a peer's docket when its digest says that it differs, and
 // tells the peer when this one has more. A pair of digests that was exchanged
-// once in vain is not exchanged again: the two may know different registries.
+// once in vain is not exchanged again until this node's registry grows: the two
+// may know different ones. Only what was refused for its date is asked for again
+// after a while, since this node's clock may have been wrong.
 func (r *Replicator) exchange(ctx context.Context, peer identity.NodeID, theirs []byte) {
 	ours := r.digest()
 	if ours == nil || len(theirs) != len(ours) || bytes.Equal(ours, theirs) {
 		return
 	}
-	pair := string(ours) + string(theirs)
+	seq := strconv.FormatUint(r.o.RegistrySeq(), 10)
+	pair := string(ours) + string(theirs) + seq
 	r.mu.Lock()
 	p := r.peers[peer]
-	known := p == nil || p.dockets == pair
+	known := p == nil || p.dockets == pair && (p.docketsUntil.IsZero() || now().Before(p.docketsUntil))
 	r.mu.Unlock()
 	if known {
 		return
 	}
 	var after []byte
+	var until time.Time // for good
 	for range maxDocketPages {
 		ask, cancel := context.WithTimeout(ctx, callTimeout)
 		var a docketAnswer
@@ -136,7 +150,9 @@ func (r *Replicator) exchange(ctx context.Context, peer identity.NodeID, theirs 
 		if err != nil {
 			return // the next comparison asks again
 		}
-		r.hearItems(peer, a.Items)
+		if r.hearItems(peer, a.Items) {
+			until = now().Add(docketAgain)
+		}
 		if len(a.Next) == 0 || len(a.Next) > maxCursor || bytes.Equal(a.Next, after) {
 			break
 		}
@@ -145,7 +161,7 @@ func (r *Replicator) exchange(ctx context.Context, peer identity.NodeID, theirs 
 	ours = r.digest()
 	r.mu.Lock()
 	if p := r.peers[peer]; p != nil {
-		p.dockets = string(ours) + string(theirs)
+		p.dockets, p.docketsUntil = string(ours)+string(theirs)+seq, until
 	}
 	r.mu.Unlock()
 	if !bytes.Equal(ours, theirs) {

@@ -23,7 +23,7 @@ func (r *Replicator) Heard(peer identity.NodeID, marks []Mark) {
 		held := r.heldHead(m.Origin)
 		if held == nil || m.Epoch > held.Epoch || m.Epoch == held.Epoch && m.N > held.N {
 			if _, active := r.o.Rules().Keys.Epoch(m.Origin); active {
-				r.want(m.Origin, m.Epoch, m.N, peer)
+				r.want(m.Origin, m.Epoch, m.N, peer, false)
 			}
 		}
 	}
@@ -74,7 +74,7 @@ func (r *Replicator) hearHead(ctx context.Context, peer identity.NodeID, a annou
 	if head.Origin != r.o.Own && r.inline(ctx, peer, held, head, a.Items) {
 		return
 	}
-	r.want(head.Origin, head.Epoch, head.N, peer)
+	r.want(head.Origin, head.Epoch, head.N, peer, true)
 }
 
 // judge deals with a head that the rules turn down: what may be right later
@@ -194,7 +194,7 @@ func (r *Replicator) hearBeat(peer identity.NodeID, envelope []byte) {
 	held := r.heldHead(b.Origin)
 	if held == nil || b.Epoch > held.Epoch || held.Epoch == b.Epoch && b.N > held.N {
 		r.keepBeat(b)
-		r.want(b.Origin, b.Epoch, b.N, peer)
+		r.want(b.Origin, b.Epoch, b.N, peer, true)
 		return
 	}
 	if held.Epoch != b.Epoch || r.Frozen(b.Origin) {
@@ -208,8 +208,9 @@ func (r *Replicator) hearBeat(peer identity.NodeID, envelope []byte) {
 	r.keepBeat(b)
 }
 
-// want remembers that a newer head exists, and who has it.
-func (r *Replicator) want(o identity.OriginID, epoch, n uint64, peer identity.NodeID) {
+// want remembers that a newer head exists, and who has it; signed says that its
+// owner's signature was seen.
+func (r *Replicator) want(o identity.OriginID, epoch, n uint64, peer identity.NodeID, signed bool) {
 	if !r.follows(o, epoch, n) {
 		return
 	}
@@ -223,6 +224,10 @@ func (r *Replicator) want(o identity.OriginID, epoch, n uint64, peer identity.No
 	if epoch > w.epoch || epoch == w.epoch && n > w.n {
 		w.epoch, w.n, w.after = epoch, n, time.Time{}
 	}
+	if signed && (epoch > w.signedEpoch || epoch == w.signedEpoch && n > w.signedN) {
+		w.signedEpoch, w.signedN = epoch, n
+	}
+	w.round.shows(peer)
 	if i := slices.Index(w.sources, peer); i >= 0 {
 		w.sources = slices.Delete(w.sources, i, i+1)
 	} else {
@@ -230,7 +235,7 @@ func (r *Replicator) want(o identity.OriginID, epoch, n uint64, peer identity.No
 	}
 	w.sources = slices.Insert(w.sources, 0, peer)
 	w.sources = w.sources[:min(len(w.sources), maxSources)]
-	if !w.running {
+	if w.round == nil {
 		r.Poke()
 	}
 }

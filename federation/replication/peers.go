@@ -15,7 +15,7 @@ import (
 
 // startProbes compares with peers that are new, or were out of reach when last
 // asked, and forgets those that left the registry.
-func (r *Replicator) startProbes(ctx context.Context, wg *sync.WaitGroup) {
+func (r *Replicator) startProbes(ctx context.Context) {
 	moment := now()
 	known := r.o.Peers()
 	r.mu.Lock()
@@ -40,7 +40,7 @@ func (r *Replicator) startProbes(ctx context.Context, wg *sync.WaitGroup) {
 		}
 		p.busy, p.next = true, moment.Add(probeEvery)
 		down := p.down
-		wg.Go(func() {
+		r.work.Go(func() {
 			if down && r.o.Reset != nil {
 				r.o.Reset(id) // a connection from before the cut may hang for long
 			}
@@ -74,9 +74,10 @@ type peerState struct {
 	faults int       // times that it was slow or lied, in a row
 	last   time.Time // tried after all others until then
 
-	clock   time.Duration // how far this machine's clock is ahead of its
-	clockAt time.Time     // when that was measured; zero when never
-	dockets string        // the digests of both dockets when they were exchanged last
+	clock        time.Duration // how far this machine's clock is ahead of its
+	clockAt      time.Time     // when that was measured; zero when never
+	dockets      string        // the digests of both dockets when they were exchanged last, and the registry's number
+	docketsUntil time.Time     // when they are exchanged again all the same; zero is never
 }
 
 func newPeer() *peerState { return &peerState{slots: make(chan struct{}, perSource)} }
@@ -100,20 +101,30 @@ func (r *Replicator) randomPeer() (identity.NodeID, bool) {
 	return known[rand.IntN(len(known))], true
 }
 
-func (r *Replicator) isDown(peer identity.NodeID) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// down reports whether a peer was out of reach last. The caller holds the lock.
+func (r *Replicator) down(peer identity.NodeID) bool {
 	p := r.peers[peer]
 	return p != nil && p.down
 }
 
+// reached is told that a peer was heard of by other means than a comparison.
 func (r *Replicator) reached(peer identity.NodeID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if p := r.peers[peer]; p != nil && p.down {
-		p.down, p.compared = false, false // compare with it now
-		p.next = time.Time{}
+		r.back(p, peer)
+		p.compared, p.next = false, time.Time{} // compare with it now
 		r.Poke()
+	}
+}
+
+// back notes that a peer is in reach again: what could not be had may be had from
+// it. The caller holds the lock.
+func (r *Replicator) back(p *peerState, peer identity.NodeID) {
+	p.down = false
+	for _, w := range r.wanted {
+		w.after = time.Time{}
+		w.round.shows(peer)
 	}
 }
 
@@ -149,11 +160,9 @@ func (r *Replicator) compare(ctx context.Context, peer identity.NodeID) {
 			p.clock, p.clockAt = before.Add(took/2).Sub(time.Unix(theirs.Clock, 0)).Truncate(time.Second), now()
 		}
 		if p.down {
-			for _, w := range r.wanted {
-				w.after = time.Time{} // what could not be had may be had from it
-			}
+			r.back(p, peer)
 		}
-		p.down, p.compared, p.doubted = false, true, time.Time{}
+		p.compared, p.doubted = true, time.Time{}
 	}
 	r.mu.Unlock()
 	if theirs.RegistrySeq > r.o.RegistrySeq() && r.o.NewRegistry != nil {
@@ -209,7 +218,7 @@ func (r *Replicator) confirm(peer identity.NodeID, shown *feed.SignedHead) {
 		}
 	}
 	if n >= min(confirmers, all) {
-		go r.o.Adopted()
+		r.work.Go(r.o.Adopted)
 	}
 }
 

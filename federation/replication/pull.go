@@ -29,6 +29,7 @@ const (
 	turnFor   = 2 * time.Minute
 	slowAfter = 15 * time.Second
 	slowRate  = 8 << 10 // bytes a second, of records as they are stored
+	stalls    = 4       // a call may go without a byte for this part of its time: longer than a busy peer makes others wait
 )
 
 // pull brings one feed up to what peers hold. What it has fetched outlives the
@@ -65,6 +66,7 @@ type pull struct {
 	gotItems, gotBytes uint64 // since it began anew
 
 	fetched                     atomic.Uint64 // bytes, ever
+	arrived                     atomic.Uint64 // the same as they travel, and as they come
 	records, bytes, of, ofBytes atomic.Uint64
 	fresh                       atomic.Bool
 }
@@ -98,6 +100,9 @@ func (p *pull) start(peer identity.NodeID, others func() bool) error {
 	if err != nil {
 		return err
 	}
+	if p.r.has(p.origin, held) {
+		return errHere
+	}
 	if !p.begun || (held == nil) != (p.held == nil) || held != nil && held.Hash != p.held.Hash {
 		p.reset()
 		p.begun, p.held = true, held
@@ -120,6 +125,9 @@ func (p *pull) look() (*feed.SignedHead, error) {
 // attempt fetches by the list of changes, or by comparing buckets where that
 // does not lead to the signed head.
 func (p *pull) attempt(ctx context.Context, n uint64) error {
+	if p.gotItems == 0 {
+		p.chain = nil // another peer's heads bind nobody yet: this one may not be as far
+	}
 	if p.held != nil && n > p.held.N+1 {
 		// More than one head is missing: they come first, since they say whether
 		// the rest is allowed and how much there is to come.
@@ -195,11 +203,45 @@ func (p *pull) ask(ctx context.Context, method, path string, in, out any) error 
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	err := p.r.call(ctx, p.peer, method, "/r1/o/"+p.origin.String()+path, in, out)
+	ctx, end := p.watch(ctx, patience)
+	err := p.r.callCounted(ctx, p.peer, method, "/r1/o/"+p.origin.String()+path, in, out, &p.arrived)
+	if end(); err != nil && errors.Is(context.Cause(ctx), errSlow) {
+		err = errSlow
+	}
 	if err != nil && !wrong(err) && !errors.Is(err, errPruned) && !errors.Is(err, errNothing) {
 		return askError{err}
 	}
 	return err
+}
+
+// watch gives a call up that brings nothing for a quarter of its time when another
+// source can be asked instead, be it one that turns up meanwhile: the lock of the
+// feed is held, so that even a change that came with its announcement would wait.
+// End ends the watch.
+func (p *pull) watch(ctx context.Context, patience time.Duration) (watched context.Context, end func()) {
+	if p.others == nil {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		tick := time.NewTicker(patience / stalls)
+		defer tick.Stop()
+		for before := p.arrived.Load(); ; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if now := p.arrived.Load(); now != before {
+				before = now
+			} else if p.others() {
+				cancel(errSlow)
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil); <-over }
 }
 
 // pace ends the turn of a source that is slow, or has had its time.

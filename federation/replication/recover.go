@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/2ps-project/waymark/federation/feed"
@@ -131,7 +130,7 @@ func (p *pull) repair(ctx context.Context, actual feed.StoreView) error {
 		if head.Origin != p.origin {
 			return nil, fmt.Errorf("%w: a head of another origin than asked for", identity.ErrMalformed)
 		}
-		if head.Hash != p.held.Hash && (head.Epoch != p.held.Epoch || head.N <= p.held.N) {
+		if head.Hash != p.held.Hash && !newer(head, p.held) {
 			return nil, errNothing
 		}
 		return head, nil
@@ -154,7 +153,7 @@ func (p *pull) repair(ctx context.Context, actual feed.StoreView) error {
 
 // tend looks after the feeds: whether the registry has one go back to an earlier
 // head, and whether a damaged one can be mended.
-func (r *Replicator) tend(ctx context.Context, wg *sync.WaitGroup) {
+func (r *Replicator) tend(ctx context.Context) {
 	next := tended{at: now(), seq: r.o.RegistrySeq(), digest: string(r.digest()), busy: true}
 	r.mu.Lock()
 	last, due := r.tended, false
@@ -167,7 +166,7 @@ func (r *Replicator) tend(ctx context.Context, wg *sync.WaitGroup) {
 	}
 	r.tended = next
 	r.mu.Unlock()
-	wg.Go(func() {
+	r.work.Go(func() {
 		r.tendAll(ctx)
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -182,9 +181,6 @@ func (r *Replicator) tendAll(ctx context.Context) {
 	}
 	for _, o := range origins {
 		r.measure(o)
-		if o == r.o.Own {
-			continue // going back is the publisher's business
-		}
 		if err := r.rollback(ctx, o); err != nil && ctx.Err() == nil {
 			r.mu.Lock()
 			r.stuck[o] = err
@@ -273,6 +269,9 @@ func (r *Replicator) rollback(ctx context.Context, o identity.OriginID) error {
 		return nil
 	}
 	envelope, delta, err := r.undo(view, good)
+	if err == nil && o == r.o.Own {
+		return nil // the publisher goes back before it signs
+	}
 	if err == nil {
 		return r.goBack(ctx, rules, view, envelope, delta)
 	}

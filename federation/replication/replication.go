@@ -79,6 +79,7 @@ type Replicator struct {
 	traffic *traffic
 	wake    chan struct{}
 	tasks   chan func(context.Context) // for Run to start
+	work    sync.WaitGroup             // what Run started and what that started
 
 	mu      sync.Mutex
 	peers   map[identity.NodeID]*peerState
@@ -104,9 +105,25 @@ type want struct {
 	epoch, n uint64
 	sources  []identity.NodeID // who showed it, newest first
 	pull     *pull             // what was fetched so far; owned by the round while one runs
-	running  bool
-	after    time.Time // not before
-	fails    int       // rounds in a row that brought nothing
+	round    *round            // the one that runs; nil while none does
+	after    time.Time         // not before
+	fails    int               // rounds in a row that brought nothing
+
+	signedEpoch, signedN uint64 // of the newest head that a signature proves
+}
+
+// met reports whether what is held is as new as what is wanted.
+func (w *want) met(held *feed.SignedHead) bool {
+	return held != nil && (held.Epoch > w.epoch || held.Epoch == w.epoch && held.N >= w.n)
+}
+
+// proven reports whether a head that is newer than what is held was signed, as
+// far as is known here.
+func (w *want) proven(held *feed.SignedHead) bool {
+	if held == nil {
+		return w.signedN > 0
+	}
+	return w.signedEpoch > held.Epoch || w.signedEpoch == held.Epoch && w.signedN > held.N
 }
 
 // New makes a replicator. Run starts it.
@@ -140,9 +157,8 @@ func New(o Options) (*Replicator, error) {
 
 // Run replicates until ctx ends. It returns when all that it started has ended.
 func (r *Replicator) Run(ctx context.Context) error {
-	var wg sync.WaitGroup
 	defer r.dropPulls()
-	defer wg.Wait()
+	defer r.work.Wait()
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
 	beat := time.NewTimer(jitter(time.Minute))
@@ -152,23 +168,23 @@ func (r *Replicator) Run(ctx context.Context) error {
 	r.Poke()
 	for {
 		r.unpark(ctx)
-		r.tend(ctx, &wg)
-		r.startPulls(ctx, &wg)
-		r.startProbes(ctx, &wg)
+		r.tend(ctx)
+		r.startPulls(ctx)
+		r.startProbes(ctx)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-r.wake:
 		case <-tick.C:
 		case f := <-r.tasks:
-			wg.Go(func() { f(ctx) })
+			r.work.Go(func() { f(ctx) })
 		case <-beat.C:
 			beat.Reset(beatEvery)
-			wg.Go(func() { r.beat(ctx) })
+			r.work.Go(func() { r.beat(ctx) })
 		case <-compare.C:
 			compare.Reset(jitter(compareEvery))
 			if peer, ok := r.randomPeer(); ok {
-				wg.Go(func() { r.compare(ctx, peer) })
+				r.work.Go(func() { r.compare(ctx, peer) })
 			}
 		}
 	}

@@ -257,7 +257,7 @@ func (r *Replicator) serveAnnounce(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	r.reached(peer)
 	r.hear(req.Context(), peer, a)
+	r.reached(peer) // then, since what is wanted is looked for again, which would keep a change that came along waiting
 	w.WriteHeader(http.StatusNoContent)
 }

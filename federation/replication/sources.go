@@ -108,6 +108,8 @@ func (r *Replicator) slot(ctx context.Context, peer identity.NodeID) (release fu
 
 // Errors of sources.
 var (
+	// errHere is returned when what is wanted has come in another way.
+	errHere = errors.New("what is wanted is held")
 	// errNothing is returned when the peer has nothing newer.
 	errNothing = errors.New("the peer has nothing newer")
 	// errPassed is returned when the peer has something newer, but not what was

@@ -53,6 +53,19 @@ func (r *Replicator) Known(o identity.OriginID) (Known, bool) {
 	return k, true
 }
 
+// Highest is the newest head of a feed that any peer has shown, of this branch or
+// of another one; nil when none has since the start.
+func (r *Replicator) Highest(o identity.OriginID) (best *feed.SignedHead) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, h := range r.shown[o] {
+		if best == nil || newer(h, best) {
+			best = h
+		}
+	}
+	return best
+}
+
 // Progress is how far the fetching of one feed has got.
 type Progress struct {
 	Origin    identity.OriginID
@@ -74,7 +87,7 @@ func (r *Replicator) Progress() []Progress {
 			continue
 		}
 		p := w.pull.progress()
-		p.Origin, p.Connected = o, w.running
+		p.Origin, p.Connected = o, w.round != nil
 		out = append(out, p)
 	}
 	slices.SortFunc(out, func(a, b Progress) int { return bytes.Compare(a.Origin[:], b.Origin[:]) })

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -164,6 +165,23 @@ var (
 
 // call asks a peer and decodes its answer into out, which may be nil.
 func (r *Replicator) call(ctx context.Context, peer identity.NodeID, method, path string, in, out any) error {
+	return r.callCounted(ctx, peer, method, path, in, out, nil)
+}
+
+// counted adds up what is read through it.
+type counted struct {
+	io.Reader
+	n *atomic.Uint64
+}
+
+func (c counted) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	c.n.Add(uint64(n))
+	return n, err
+}
+
+// callCounted is call, with what has arrived of the answer added up as it comes.
+func (r *Replicator) callCounted(ctx context.Context, peer identity.NodeID, method, path string, in, out any, arrived *atomic.Uint64) error {
 	var body io.Reader
 	sent := 0
 	if in != nil {
@@ -196,7 +214,12 @@ func (r *Replicator) call(ctx context.Context, peer identity.NodeID, method, pat
 	default:
 		return fmt.Errorf("%w: %s", errAnswer, strconv.Itoa(resp.StatusCode))
 	}
-	b, err := readBody(resp.Body, maxSent)
+	var answer io.Reader = resp.Body
+	if arrived != nil {
+		r.reached(peer) // lest a probe drops the connection that this comes over
+		answer = counted{answer, arrived}
+	}
+	b, err := readBody(answer, maxSent)
 	r.traffic.ask(path, 0, 0, len(b))
 	if err != nil {
 		return err

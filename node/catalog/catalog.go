@@ -24,12 +24,14 @@ import (
 	"github.com/2ps-project/waymark/node/store"
 )
 
-// The types of the records that the catalog knows: listings, and what members
-// say about the listings of others ([listing.Overlay]). Records of other types
-// are kept and counted, not shown.
+// The types of the records that the catalog knows: listings, what members say
+// about the listings of others ([listing.Overlay]), and what a country says about
+// itself ([listing.Sheet]). Records of other types are kept and counted, not
+// shown.
 const (
 	TypeListing = "listing"
 	TypeOverlay = "overlay"
+	TypeSheet   = "country_sheet"
 )
 
 // StateSuspended is the state of a [listing.Standing] in which a member's
@@ -60,11 +62,12 @@ type Options struct {
 type Catalog struct {
 	o Options
 
-	turns sync.Map   // identity.OriginID → *sync.Mutex: steps of one feed reach the index in their order
-	mu    sync.Mutex // one writer of the index at a time
-	asOf  sync.Map   // identity.OriginID → stamp
-	lost  atomic.Bool
-	side  atomic.Pointer[side]
+	turns  sync.Map   // identity.OriginID → *sync.Mutex: steps of one feed reach the index in their order
+	mu     sync.Mutex // one writer of the index at a time
+	asOf   sync.Map   // identity.OriginID → stamp
+	sheets sync.Map   // identity.OriginID → knownSheet
+	lost   atomic.Bool
+	side   atomic.Pointer[side]
 }
 
 var _ feed.Appender = (*Catalog)(nil)

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"time"
 )
@@ -36,6 +37,14 @@ type Care interface {
 	// Overlays are those that this country has made.
 	Overlays(ctx context.Context) ([]Overlay, error)
 
+	// CountrySheet is what a country says about itself; no country means this
+	// one.
+	CountrySheet(ctx context.Context, country string) (CountrySheet, error)
+
+	// PutCountrySheet publishes what this country says about itself, in place of
+	// what it has said before: a JSON object.
+	PutCountrySheet(ctx context.Context, document json.RawMessage) (CountrySheet, error)
+
 	// RotateKey makes a new key of a role, tells the registry, and uses it from
 	// then on. The old one stays good for what it has signed.
 	RotateKey(ctx context.Context, role string) (KeyChange, error)
@@ -58,8 +67,10 @@ type Care interface {
 	ObjectKeys(ctx context.Context) (KeyChange, error)
 
 	// RestartFeed gives the own feed a new epoch, from what is held here: after a
-	// fork, or when the newest head is lost for good.
-	RestartFeed(ctx context.Context) (KeyChange, error)
+	// fork, or when the newest head is lost for good. While other nodes hold a
+	// newer state than this one it refuses, unless takeBack says that their newer
+	// state is to be taken back everywhere.
+	RestartFeed(ctx context.Context, takeBack bool) (KeyChange, error)
 
 	// Evidence is what is known of numbers that were signed twice.
 	Evidence(ctx context.Context) ([]Evidence, error)
@@ -146,6 +157,23 @@ type Overlay struct {
 	Languages []string  `json:"languages,omitempty"`
 	Status    string    `json:"status,omitempty"`
 	Expires   time.Time `json:"expires"`
+}
+
+// CountrySheet is what a country says about itself, as this node shows it.
+type CountrySheet struct {
+	Country string          `json:"country"`
+	AsOf    *time.Time      `json:"as_of"` // when the country last confirmed its list; null: never
+	State   string          `json:"state"` // of the member, as in Status
+	Facts   []SheetFact     `json:"facts"` // how old each part is
+	Sheet   json.RawMessage `json:"sheet"` // the document as it was published
+}
+
+// SheetFact is how old one part of a country sheet is.
+type SheetFact struct {
+	Path      string `json:"path"` // where it stands in the sheet: crisis_contacts[0]
+	What      string `json:"what"`
+	AsOf      string `json:"as_of"`     // date
+	Freshness string `json:"freshness"` // of a crisis contact: fresh, due, stale, demoted, lapsed; of a law note: fresh or expired; else empty
 }
 
 // RevokeRequest says which key is withdrawn.

@@ -15,6 +15,7 @@ import (
 type one struct {
 	Value string   `json:"value,omitempty"`
 	IDs   []string `json:"ids,omitempty"`
+	Yes   bool     `json:"yes,omitempty"`
 	File  []byte   `json:"file,omitempty"`
 }
 
@@ -66,12 +67,14 @@ func care(mux *http.ServeMux, n Care) {
 	handle(mux, "/v1/decision/import", func(ctx context.Context, in one) (Decision, error) { return n.ImportDecision(ctx, in.File) })
 	handle(mux, "/v1/overlay", n.Overlay)
 	handle(mux, "/v1/overlays", func(ctx context.Context, _ one) ([]Overlay, error) { return n.Overlays(ctx) })
+	handle(mux, "/v1/country/sheet", func(ctx context.Context, in one) (CountrySheet, error) { return n.CountrySheet(ctx, in.Value) })
+	handle(mux, "/v1/country/sheet/put", n.PutCountrySheet)
 	handle(mux, "/v1/key/rotate", func(ctx context.Context, in one) (KeyChange, error) { return n.RotateKey(ctx, in.Value) })
 	handle(mux, "/v1/key/revoke", n.RevokeKey)
 	handle(mux, "/v1/key/sheet", func(ctx context.Context, _ one) (Sheet, error) { return n.RecoverySheet(ctx) })
 	handle(mux, "/v1/key/recover", func(ctx context.Context, in one) (KeyChange, error) { return n.RecoverKeys(ctx, in.Value) })
 	handle(mux, "/v1/key/object", func(ctx context.Context, _ one) (KeyChange, error) { return n.ObjectKeys(ctx) })
-	handle(mux, "/v1/feed/restart", func(ctx context.Context, _ one) (KeyChange, error) { return n.RestartFeed(ctx) })
+	handle(mux, "/v1/feed/restart", func(ctx context.Context, in one) (KeyChange, error) { return n.RestartFeed(ctx, in.Yes) })
 	handle(mux, "/v1/feed/check", func(ctx context.Context, in one) ([]FeedCheck, error) { return n.CheckFeeds(ctx, in.Value) })
 	handle(mux, "/v1/noted", func(ctx context.Context, _ one) (one, error) { return one{}, n.NoteLoss(ctx) })
 	handle(mux, "/v1/evidence", func(ctx context.Context, _ one) ([]Evidence, error) { return n.Evidence(ctx) })
@@ -185,6 +188,16 @@ func (c *Client) Overlays(ctx context.Context) (out []Overlay, err error) {
 	return out, c.ask(ctx, "/v1/overlays", one{}, &out)
 }
 
+// CountrySheet is as in [Care].
+func (c *Client) CountrySheet(ctx context.Context, country string) (out CountrySheet, err error) {
+	return out, c.ask(ctx, "/v1/country/sheet", one{Value: country}, &out)
+}
+
+// PutCountrySheet is as in [Care].
+func (c *Client) PutCountrySheet(ctx context.Context, document json.RawMessage) (out CountrySheet, err error) {
+	return out, c.ask(ctx, "/v1/country/sheet/put", document, &out)
+}
+
 // RotateKey is as in [Care].
 func (c *Client) RotateKey(ctx context.Context, role string) (out KeyChange, err error) {
 	return out, c.ask(ctx, "/v1/key/rotate", one{Value: role}, &out)
@@ -211,8 +224,8 @@ func (c *Client) ObjectKeys(ctx context.Context) (out KeyChange, err error) {
 }
 
 // RestartFeed is as in [Care].
-func (c *Client) RestartFeed(ctx context.Context) (out KeyChange, err error) {
-	return out, c.ask(ctx, "/v1/feed/restart", one{}, &out)
+func (c *Client) RestartFeed(ctx context.Context, takeBack bool) (out KeyChange, err error) {
+	return out, c.ask(ctx, "/v1/feed/restart", one{Yes: takeBack}, &out)
 }
 
 // CheckFeeds is as in [Care].

@@ -19,6 +19,7 @@ import (
 // person should read in other words than "internal error" is an [*Error].
 type Node interface {
 	Care
+	Enrolment
 
 	// Status tells how the node and its federation are.
 	Status(ctx context.Context) (Status, error)
@@ -247,8 +248,16 @@ type Invitation struct {
 type Joined struct {
 	Numbers    [3]string `json:"numbers"`    // four digits each, to be compared by telephone
 	Federation string    `json:"federation"` // its name
-	Sponsor    string    `json:"sponsor"`    // the country that invited
-	Admitted   bool      `json:"admitted"`
+	// FederationID tells it apart from another of the same name, hexadecimal.
+	FederationID string `json:"federation_id"`
+	Demo         bool   `json:"demo"`    // a demonstration
+	Sponsor      string `json:"sponsor"` // the country that invited
+	Admitted     bool   `json:"admitted"`
+	// Approvals of Needed have signed, Objections countries spoke against it;
+	// zero while the country that invited has not decided.
+	Approvals  int `json:"approvals,omitempty"`
+	Needed     int `json:"needed,omitempty"`
+	Objections int `json:"objections,omitempty"`
 }
 
 // Pending is a country that has knocked.
@@ -258,6 +267,7 @@ type Pending struct {
 	Sponsor  string    `json:"sponsor"`
 	Numbers  [3]string `json:"numbers"`
 	Approved []string  `json:"approved"` // countries that have signed
+	Objected []string  `json:"objected"` // countries that spoke against it, "DE: their reason"; may be null
 	Needed   int       `json:"needed"`   // signatures that admit
 	Expires  time.Time `json:"expires"`  // UTC
 	Admitted bool      `json:"admitted"`

@@ -53,7 +53,7 @@ var explained = []struct {
 	{consensus.ErrStorage, Error{Class: Failed, Code: "registry_storage", Message: "The registry cannot be written here.", Next: "Look at the disk: its space, its health, who owns the node's directory."}},
 	{store.ErrInUse, Error{Class: Failed, Code: "in_use", Message: "Another process has the node's data open.", Next: "Use the commands of the running node, or stop it first."}},
 	{store.ErrNewer, Error{Class: Failed, Code: "data_newer", Message: "The node's data was written by a newer version of this program.", Next: "Install that version again; data does not go back."}},
-	{store.ErrDamaged, Error{Class: Failed, Code: "data_damaged", Message: "The node's data is damaged.", Next: "Keep a copy of the directory, then restore the node from its backup."}},
+	{store.ErrDamaged, Error{Class: Failed, Code: "data_damaged", Message: "The node's data is damaged.", Next: "Keep a copy of the directory before you change anything in it."}},
 	{store.ErrRotten, Error{Class: Degraded, Code: "data_rotten", Message: "Something that is stored is not as it was signed: the disk or the memory has changed it.", Next: "It is fetched again from the other countries' nodes as soon as one can be reached: waymark feed check. Look at the health of the disk."}},
 	{store.ErrNoRoom, Error{Class: Degraded, Code: "disk_full", Message: "The disk is nearly full, so nothing more is written. Readers are served.", Next: "Make room on the disk, or lower store.free_space_floor in the configuration."}},
 	{syscall.ENOSPC, Error{Class: Failed, Code: "disk_full", Message: "The disk is full.", Next: "Make room on it and try again."}},

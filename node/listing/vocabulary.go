@@ -33,6 +33,7 @@ const (
 	VocabularyLocationType    = "location_type"
 	VocabularyWorks           = "works_here"
 	VocabularyHiding          = "hiding_reason"
+	VocabularyCrisis          = "crisis_kind"
 )
 
 // Other is a code of most vocabularies, for what none of their codes says; a
@@ -107,6 +108,7 @@ var vocabularies = map[string][]string{
 	VocabularyMethod:          {"called", "emailed", "provider_attested", "web_only", "official_register"},
 	VocabularyStatus:          {string(Active), string(Inactive), string(Defunct), string(TemporarilyClosed)},
 	VocabularyLocationType:    {"physical", "postal", "virtual"},
+	VocabularyCrisis:          {"emergency", "emotional_support", "mental_health", "child_helpline", "victims"},
 	VocabularyWorks:           {"yes", "partly", "no", NotStated},
 	VocabularyHiding:          {"privacy", "danger", "unlawful", "false", "rights", "request", "compromised", "unreachable", "misuse", "mistake", Other},
 }

@@ -2,16 +2,22 @@ package nodetest_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/2ps-project/waymark/node/control"
 	"github.com/2ps-project/waymark/node/nodetest"
+	"github.com/2ps-project/waymark/node/nodetest/fiction"
 )
 
 // freeBase finds a block of ports that is free for n countries.
@@ -150,8 +156,8 @@ func TestDemo(t *testing.T) {
 			if !strings.Contains(page, "fictional") && !strings.Contains(page, "invented") {
 				t.Errorf("node %d: the start page does not say that its data is fictional", i)
 			}
-			for _, c := range []string{"pl", "de", "lt"} {
-				get(t, node+"/en/in/"+c, nil)
+			for _, c := range []string{"PL", "DE", "LT"} {
+				sheetOn(t, node, c)
 			}
 		}
 		return total
@@ -161,6 +167,89 @@ func TestDemo(t *testing.T) {
 	demo(t, o)
 	if again := check(); again != first {
 		t.Errorf("%d listings after a restart, %d before", again, first)
+	}
+}
+
+// sheetOn checks that a node's page of a country shows the sheet that the country
+// has published: its numbers, its law note, its operator's words.
+func sheetOn(t *testing.T, node, country string) {
+	t.Helper()
+	s, faults := fiction.Sheet(country, time.Now().UTC().Truncate(24*time.Hour)).Sheet()
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	var body string
+	get(t, node+"/"+s.Law[0].Language+"/in/"+strings.ToLower(country), &body)
+	body = html.UnescapeString(body)
+	want := []string{s.Law[0].Text, s.Operator[0].Text, s.Notice.Value}
+	for _, c := range s.Crisis {
+		want = append(want, c.Value)
+	}
+	for _, w := range want {
+		if !strings.Contains(body, w) {
+			t.Errorf("%s does not show %q of the sheet of %s", node, w, country)
+		}
+	}
+}
+
+// TestSheetTravels: a country changes its sheet, and the pages of another country's
+// node show it.
+func TestSheetTravels(t *testing.T) {
+	f, err := nodetest.Start(t.Context(), nodetest.DemoOptions{Listings: 2, Dir: t.TempDir(), BasePort: freeBase(t, 3)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := f.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	de, lt := f.Nodes()[1], f.Nodes()[2]
+	doc := fiction.Sheet("DE", time.Now().UTC())
+	doc["crisis_contacts"].([]any)[1].(map[string]any)["value"] = "+49 40 66969 999"
+	doc["law_notes"].([]any)[0].(map[string]any)["text"] = "Ein anderer Hinweis zum Recht."
+	published, err := de.Admin().PutCountrySheet(t.Context(), doc.JSON())
+	if err != nil || published.Country != "DE" || published.State != control.StateSelf {
+		t.Fatalf("%+v, %v", published, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		got, err := lt.Admin().CountrySheet(ctx, "de")
+		if err == nil && bytes.Equal(got.Sheet, published.Sheet) {
+			if len(got.Facts) != len(published.Facts) || got.Facts[1].What != "emotional_support +49 40 66969 999" || got.Facts[1].Freshness != "fresh" || got.AsOf == nil {
+				t.Errorf("%+v", got.Facts)
+			}
+			break
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("the sheet did not come: %v, %s", err, got.Sheet)
+		case <-tick.C:
+		}
+	}
+	var body string
+	get(t, lt.URL()+"/de/in/de", &body)
+	for _, want := range []string{`href="tel:&#43;494066969999"`, "Ein anderer Hinweis zum Recht.", "Nummern für: Deutschland"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("LT's page of DE does not show %q", want)
+		}
+	}
+	get(t, lt.URL()+"/de/", &body)
+	if strings.Contains(body, "66969999") || !strings.Contains(body, "Nummern für: Litauen") || !strings.Contains(body, "/de/in/lt#operator") {
+		t.Error("LT's first page does not show LT's own numbers and statement")
+	}
+	var e *control.Error
+	if _, err := lt.Admin().CountrySheet(ctx, "NZ"); !errors.As(err, &e) || e.Code != "no_sheet" {
+		t.Errorf("of a country that is no member: %v", err)
+	}
+	if _, err := lt.Admin().PutCountrySheet(ctx, []byte(`{}`)); !errors.As(err, &e) || e.Code != "not_fit" {
+		t.Errorf("an empty sheet: %v", err)
+	}
+	if own, err := lt.Admin().CountrySheet(ctx, ""); err != nil || own.Country != "LT" {
+		t.Errorf("the own one: %+v, %v", own, err)
 	}
 }
 

@@ -23,7 +23,6 @@ import (
 	"github.com/2ps-project/waymark/node/control"
 	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/nodetest/fiction"
-	"github.com/2ps-project/waymark/node/web/page"
 )
 
 // DemoOptions say what to demonstrate. The zero value is a federation of PL, DE
@@ -204,7 +203,7 @@ func (f *Federation) country(ctx context.Context, i int) error {
 			return err
 		}
 	}
-	n, err := node.New(node.Options{Dir: dir, Config: c, Logger: f.o.Logger.With("country", c.Country), Crisis: crisis})
+	n, err := node.New(node.Options{Dir: dir, Config: c, Logger: f.o.Logger.With("country", c.Country)})
 	if err != nil {
 		return err
 	}
@@ -219,15 +218,6 @@ func (f *Federation) country(ctx context.Context, i int) error {
 		st, err := n.Admin().Status(ctx)
 		return err == nil && len(st.Members) > i && st.Registry.Quorum && st.Role != "mirror", err
 	})
-}
-
-// crisis are the fictional crisis contacts of a country, as pages show them.
-func crisis(country string) []page.CrisisContact {
-	var out []page.CrisisContact
-	for _, c := range fiction.Crisis(country, today()) {
-		out = append(out, page.CrisisContact{Kind: c.Kind, Number: c.Value, Name: c.Label, Language: c.Languages[0], Date: c.AsOf})
-	}
-	return out
 }
 
 func today() time.Time { return time.Now().UTC().Truncate(24 * time.Hour) }
@@ -259,9 +249,12 @@ func (f *Federation) join(ctx context.Context, dir string, c config.Config) erro
 
 // publish takes in the country's demonstration listings: as many as the options
 // say that everybody finds, and those for professionals, and stubs of closed
-// ones, that come between them.
+// ones, that come between them. The country sheet goes first.
 func (f *Federation) publish(ctx context.Context, n *node.Node, country string) error {
 	day := today()
+	if _, err := n.Admin().PutCountrySheet(ctx, fiction.Sheet(country, day).JSON()); err != nil {
+		return err
+	}
 	var rows iter.Seq2[control.Row, error] = func(yield func(control.Row, error) bool) {
 		for i, found := 0, 0; found < f.o.Listings; i++ {
 			doc := fiction.Listing(f.o.Seed, country, i, day)
@@ -297,11 +290,8 @@ func (f *Federation) settled(ctx context.Context) error {
 				return false, err
 			}
 			for _, m := range st.Members {
-				if m.Head == nil && f.o.Listings > 0 {
-					return false, nil
-				}
 				if m.Head == nil {
-					continue
+					return false, nil
 				}
 				if seen, ok := heads[m.Country]; ok && seen != *m.Head {
 					return false, nil

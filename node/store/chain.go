@@ -44,6 +44,28 @@ func (c *Chain) Append(seq uint64, entry []byte) error {
 	})
 }
 
+// Truncate drops all entries after number last, as a recovery of the registry by
+// its members may ask for.
+func (c *Chain) Truncate(last uint64) error {
+	for {
+		end, err := c.Last()
+		if err != nil || end <= last {
+			return err
+		}
+		// From the end, so that no gap is left whenever this is cut short.
+		if err := c.s.update(func(txn *badger.Txn) error {
+			for n := end; n > last && end-n < 256; n-- {
+				if err := txn.Delete(key(prefixChain, n)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			return fmt.Errorf("drop registry entry %d: %w", end, err)
+		}
+	}
+}
+
 // Entries are at most limit entries from number from on, in order.
 func (c *Chain) Entries(from uint64, limit int) ([][]byte, error) {
 	var out [][]byte

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 
 	"github.com/dgraph-io/badger/v4"
@@ -55,15 +56,30 @@ func scanFrom(txn *badger.Txn, prefix, start []byte, values bool, f func(*badger
 	opt.Prefix = prefix
 	it := txn.NewIterator(opt)
 	defer it.Close()
-	for it.Seek(start); it.Valid(); it.Next() {
+	err := guarded(func() error { it.Seek(start); return nil })
+	for err == nil && it.Valid() {
 		if err := f(it.Item()); err != nil {
 			if errors.Is(err, errStop) {
 				return nil
 			}
 			return err
 		}
+		err = guarded(func() error { it.Next(); return nil })
 	}
-	return nil
+	return err
+}
+
+// guarded runs a read of Badger, which panics over a table that has changed
+// under it, or faults when the table has become shorter: that is damage, and no
+// reason to end.
+func guarded(read func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: a file of the database cannot be read: %v", ErrDamaged, r)
+		}
+	}()
+	return read()
 }
 
 func stateOf(txn *badger.Txn, o identity.OriginID) (feedState, *feed.SignedHead, error) {
@@ -86,6 +102,9 @@ func (s *Store) Apply(_ context.Context, v *feed.Verified) error {
 	defer l.write.Unlock()
 	if err := s.apply(l, v); err != nil {
 		return fmt.Errorf("apply head %d: %w", v.Head().N, err)
+	}
+	if v.Kind() == feed.Repair {
+		s.mended.Store(true)
 	}
 	return nil
 }

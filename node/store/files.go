@@ -27,6 +27,9 @@ import (
 // writes a table leaves a part of one, which Badger removes: what it was to hold
 // is still in the log.
 func checkFiles(o badger.Options) (odd string, err error) {
+	if err := checkManifest(o.Dir); err != nil {
+		return "", err
+	}
 	if o.InMemory {
 		return "", nil
 	}
@@ -240,4 +243,17 @@ func checkSum(data, sum []byte) error {
 		return errors.New("the checksum is wrong")
 	}
 	return nil
+}
+
+// checkManifest refuses tables without the list of them: Badger would take the
+// database for a new one and delete them all.
+func checkManifest(dir string) error {
+	if dir == "" || hasData(dir) {
+		return nil
+	}
+	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err == nil && len(tables) > 0 {
+		err = damaged(dir, fmt.Errorf("the file MANIFEST is gone and %d tables are there", len(tables)))
+	}
+	return err
 }

@@ -217,6 +217,10 @@ func (s *Store) Rotten(o identity.OriginID) error {
 	return s.rotten[o]
 }
 
+// Mended reports whether a feed was repaired since the store was opened. The
+// damaged file is still there then, and may refuse to be opened the next time.
+func (s *Store) Mended() bool { return s.mended.Load() }
+
 func (s *Store) setRotten(o identity.OriginID, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -70,6 +70,7 @@ type Store struct {
 	db *badger.DB
 	o  Options
 
+	mended     atomic.Bool  // a repair was applied since the store was opened
 	beforeFold func() error // tests cut off here
 
 	gate    sync.RWMutex  // held for writing while nothing may be written
@@ -332,9 +333,17 @@ func (s *Store) locks(o identity.OriginID) *feedLocks {
 	return l
 }
 
+func find(txn *badger.Txn, k []byte) (item *badger.Item, err error) {
+	err = guarded(func() error {
+		item, err = txn.Get(k)
+		return err
+	})
+	return item, err
+}
+
 // get decodes the value of a key; false when there is none.
 func get(txn *badger.Txn, k []byte, v any) (bool, error) {
-	item, err := txn.Get(k)
+	item, err := find(txn, k)
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return false, nil
 	}
@@ -357,7 +366,7 @@ func decode(b []byte, v any) error {
 
 // raw is a copy of the value of a key; nil when there is none.
 func raw(txn *badger.Txn, k []byte) ([]byte, error) {
-	item, err := txn.Get(k)
+	item, err := find(txn, k)
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return nil, nil
 	}

@@ -532,6 +532,18 @@ func TestChain(t *testing.T) {
 	if got, err := c.Entries(301, 3); err != nil || len(got) != 0 {
 		t.Errorf("Entries after the last = %q, %v", got, err)
 	}
+	// A recovery may drop the end, over more than one transaction.
+	for _, keep := range []uint64{400, 300, 20, 20} {
+		if err := c.Truncate(keep); err != nil {
+			t.Fatal(err)
+		}
+		if last, err := c.Last(); last != min(keep, 300) || err != nil {
+			t.Errorf("kept %d, Last = %d, %v", keep, last, err)
+		}
+	}
+	if err := c.Append(21, []byte("another 21")); err != nil {
+		t.Errorf("after the end was dropped: %v", err)
+	}
 }
 
 func TestOwn(t *testing.T) {

@@ -78,6 +78,8 @@ func everything(t *testing.T) string {
 	t.Helper()
 	c := webtest.New(t, 6, "PL", "DE", "LT")
 	c.AddCases(t)
+	c.AddSheet(t, "PL", webtest.Sheet)
+	c.AddSheet(t, "LT", webtest.OldSheet)
 	lt := &c.Members[2]
 	lt.AsOf, lt.State, lt.Since, lt.RolledBack = webtest.Now.AddDate(0, -2, 0), "frozen", webtest.Now.AddDate(0, -1, 0), true
 	for i := range c.Listings {
@@ -91,12 +93,6 @@ func everything(t *testing.T) string {
 		return page.Operator{
 			Name: "Example Police", Country: "PL", Authority: true, Services: []string{"Example Hosting"}, Contact: "listings@example.org",
 			Others: []page.Elsewhere{{Country: "DE", Name: "Example Clinic", URL: "https://de.example.org/"}, {Country: "LT", Name: "Example University", URL: "https://lt.example.org/"}},
-		}
-	}
-	opt.Crisis = func(string) []page.CrisisContact {
-		return []page.CrisisContact{
-			{Kind: "emergency", Number: "112", Date: "2026-11-01"},
-			{Kind: "emotional_support", Number: "+990 000 000001", Name: "Telefon zaufania", Language: "pl", Date: "2026-11-02"},
 		}
 	}
 	address, _ := start(t, opt)

@@ -32,14 +32,13 @@ type Options struct {
 	Public net.Listener // pages and APIs; required; closed when Run returns
 	Ops    net.Listener // livez, readyz, metrics; nil = none; closed when Run returns
 
-	Catalog  Catalog                                   // required
-	Locale   *locale.Set                               // required
-	Operator func() page.Operator                      // required; who runs this node, asked for every page
-	Crisis   func(country string) []page.CrisisContact // nil = none confirmed
-	BaseURL  string                                    // public address, "https://…"; "" = as each request names it
-	Demo     bool                                      // says on every page and answer that the data is invented
-	Cadence  func() listing.Cadence                    // nil = the default
-	Now      func() time.Time                          // the later of the clock and the newest signed time seen; nil = time.Now
+	Catalog  Catalog                // required
+	Locale   *locale.Set            // required
+	Operator func() page.Operator   // required; who runs this node, asked for every page
+	BaseURL  string                 // public address, "https://…"; "" = as each request names it
+	Demo     bool                   // says on every page and answer that the data is invented
+	Cadence  func() listing.Cadence // nil = the default
+	Now      func() time.Time       // the later of the clock and the newest signed time seen; nil = time.Now
 
 	Ready   func() (ok bool, reason string) // nil = always ready; a node that is cut off is ready
 	Metrics http.Handler                    // nil = no metrics; nothing of it may tell of a reader
@@ -78,7 +77,7 @@ func New(opt Options) (*Server, error) {
 		opt.Ready = func() (bool, string) { return true, "" }
 	}
 	pages, err := public.New(public.Options{
-		Catalog: opt.Catalog, Locale: opt.Locale, Operator: opt.Operator, Crisis: opt.Crisis,
+		Catalog: opt.Catalog, Locale: opt.Locale, Operator: opt.Operator,
 		Demo: opt.Demo, Cadence: opt.Cadence, Now: opt.Now, Logger: opt.Logger,
 	})
 	if err != nil {

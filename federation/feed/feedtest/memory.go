@@ -182,6 +182,10 @@ func (f *memoryFeed) step(v *feed.Verified, items feed.Items) *memoryFeed {
 	}
 	switch v.Kind() {
 	case feed.Repair:
+		for key := range next.rotten { // the step began from what was whole
+			delete(next.entries, key)
+		}
+		next.rotten = nil
 		if v.Base() == head.Hash {
 			next.undo = f.undo
 		}

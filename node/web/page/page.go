@@ -11,6 +11,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,6 +34,7 @@ type Operator struct {
 	Authority bool     // police, justice or a ministry: said above the fold
 	Services  []string // host, proxy and name services in use; empty = not said yet
 	Contact   string   // where to write to, shown as text; may be empty
+	Statement bool     // the page of its country tells what it says about itself
 	Others    []Elsewhere
 }
 
@@ -43,13 +45,19 @@ type Elsewhere struct {
 	URL     string // https address of its first page
 }
 
-// CrisisContact is a number that somebody has confirmed for one country.
+// CrisisContact is somebody to turn to, confirmed by one country.
 type CrisisContact struct {
-	Kind     string // emergency, emotional_support, child_helpline, mental_health, victims
-	Number   string // as it is dialled; shown as it is
-	Name     string // own name of the line, beside what it is in the reader's language; may be empty
-	Language string // of Name, BCP 47; "" = not known
-	Date     string // when it was last checked, "2026-11-23"
+	Kind     string       // emergency, emotional_support, child_helpline, mental_health, victims
+	Number   string       // number or address; shown as it is
+	Href     template.URL // what leads there; "" = it is shown and no link
+	Outbound bool         // Href leads to another site
+	Name     string       // own name of the line, beside what it is in the reader's language; may be empty
+	Language string       // of Name, BCP 47; "" = not known
+	Spoken   string       // languages that are spoken there, as text; may be empty
+	Hours    string       // when somebody answers, as text; may be empty
+	Date     string       // when it was last checked, "2026-11-23"
+	Aging    bool         // that is a while ago
+	Lapsed   bool         // that is too long ago to rely on: it stands in a fold, and is no link
 }
 
 // CrisisKinds returns the kinds of a [CrisisContact] in the order of the strip.
@@ -59,12 +67,12 @@ func CrisisKinds() []string {
 
 // Options of a [Renderer].
 type Options struct {
-	Locale   *locale.Set                               // required
-	Pages    fs.FS                                     // the caller's templates, *.html: each defines "main:<name>" for its page
-	Operator func() Operator                           // required; asked for every page
-	Crisis   func(country string) []CrisisContact      // nil = none confirmed
-	Demo     bool                                      // every page says that its data is invented
-	Funcs    func(l *locale.Language) template.FuncMap // more functions for the caller's templates; nil = none
+	Locale   *locale.Set                                              // required
+	Pages    fs.FS                                                    // the caller's templates, *.html: each defines "main:<name>" for its page
+	Operator func() Operator                                          // required; asked for every page
+	Crisis   func(l *locale.Language, country string) []CrisisContact // in the reader's language; nil = none confirmed
+	Demo     bool                                                     // every page says that its data is invented
+	Funcs    func(l *locale.Language) template.FuncMap                // more functions for the caller's templates; nil = none
 }
 
 // Renderer renders pages. It does not change after [New] and may be used from
@@ -83,7 +91,7 @@ func New(opt Options) (*Renderer, error) {
 		return nil, fmt.Errorf("%w: locale, pages and operator are required", ErrTemplate)
 	}
 	if opt.Crisis == nil {
-		opt.Crisis = func(string) []CrisisContact { return nil }
+		opt.Crisis = func(*locale.Language, string) []CrisisContact { return nil }
 	}
 	r := &Renderer{opt: opt, sets: map[string]*template.Template{}}
 	r.css, r.icon = stylesheet(), icon()
@@ -130,7 +138,9 @@ type view struct {
 	Operator Operator
 	Crisis   []CrisisContact
 	CrisisIn string
-	Checked  string // date of all contacts, when they share one
+	Checked  string // date of all contacts, when they share one and it is not long ago
+	Generic  bool   // there is no emergency contact to rely on: say what holds everywhere
+	Home     string // path of the page of the operator's country
 	Demo     bool
 	CSS      string
 	Icon     string
@@ -153,8 +163,10 @@ func (r *Renderer) Render(w http.ResponseWriter, status int, name string, p Page
 	if v.CrisisIn == "" {
 		v.CrisisIn = operator.Country
 	}
-	v.Crisis = ordered(r.opt.Crisis(v.CrisisIn))
+	v.Crisis = ordered(r.opt.Crisis(p.Language, v.CrisisIn))
 	v.Checked = commonDate(v.Crisis)
+	v.Generic = !slices.ContainsFunc(v.Crisis, func(c CrisisContact) bool { return c.Kind == "emergency" && !c.Lapsed })
+	v.Home = "/" + p.Language.Tag() + "/in/" + strings.ToLower(operator.Country)
 	if p.Path == "" {
 		v.Path = "/"
 	}
@@ -201,13 +213,14 @@ func ordered(in []CrisisContact) []CrisisContact {
 	return out
 }
 
-// commonDate returns the date of all contacts, "" when they differ.
+// commonDate returns the date of all contacts, "" when they differ or one of
+// them is a while ago.
 func commonDate(list []CrisisContact) string {
 	if len(list) == 0 {
 		return ""
 	}
 	for _, c := range list {
-		if c.Date != list[0].Date {
+		if c.Date != list[0].Date || c.Aging || c.Lapsed {
 			return ""
 		}
 	}
@@ -297,27 +310,7 @@ func (r *Renderer) funcs(l *locale.Language) template.FuncMap {
 		"join":     l.Join,
 		"lang":     l.Tag,
 		"clip":     Clip,
-		"tel":      tel,
 	}
-}
-
-// tel makes a tel: address of a number that is nothing but digits and ordinary
-// separators, and nothing of anything else.
-func tel(number string) template.URL {
-	var b strings.Builder
-	for i, c := range strings.TrimSpace(number) {
-		switch {
-		case c >= '0' && c <= '9', c == '+' && i == 0:
-			b.WriteRune(c)
-		case strings.ContainsRune(" -./()\u00a0", c):
-		default:
-			return ""
-		}
-	}
-	if len(b.String()) < 2 {
-		return ""
-	}
-	return template.URL("tel:" + b.String()) //nolint:gosec // digits only
 }
 
 // Clip cuts a text to at most n runes, with an ellipsis where it was cut. It

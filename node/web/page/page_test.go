@@ -55,13 +55,13 @@ func TestNothingIsWrittenWhenAPageFails(t *testing.T) {
 
 func TestCrisisContacts(t *testing.T) {
 	opt := options(t, `{{define "main:x"}}{{end}}`)
-	opt.Crisis = func(country string) []page.CrisisContact {
+	opt.Crisis = func(_ *locale.Language, country string) []page.CrisisContact {
 		if country != "LT" {
 			return nil
 		}
 		return []page.CrisisContact{
-			{Kind: "unheard_of", Number: "999"}, {Kind: "emotional_support", Number: "116 123", Date: "2026-11-01"},
-			{Kind: "emergency", Number: "112", Date: "2026-11-02"}, {Kind: "victims", Number: "javascript:1", Name: "<b>"}, {Kind: "victims", Number: " "},
+			{Kind: "unheard_of", Number: "999"}, {Kind: "emotional_support", Number: "116 123", Href: "tel:116123", Date: "2026-11-01"},
+			{Kind: "emergency", Number: "112", Href: "tel:112", Date: "2026-11-02"}, {Kind: "victims", Number: "javascript:1", Name: "<b>"}, {Kind: "victims", Number: " "},
 		}
 	}
 	r, err := page.New(opt)
@@ -75,7 +75,7 @@ func TestCrisisContacts(t *testing.T) {
 	}
 	body := w.Body.String()
 	for want, there := range map[string]bool{
-		`<a class="number" href="tel:112">112</a>`: true, `href="tel:116123">116 123</a>`: true, "999": false, "<b>": false, `href="javascript`: false, "Numbers for: Lithuania": true,
+		`<a class="number" href="tel:112"><bdi>112</bdi></a>`: true, `href="tel:116123"><bdi>116 123</bdi></a>`: true, "Call 112.": false, "999": false, "<b>": false, `href="javascript`: false, "Numbers for: Lithuania": true,
 		"checked 1 November 2026": true, "checked 2 November 2026": true,
 	} {
 		if strings.Contains(body, want) != there {
@@ -99,9 +99,9 @@ func TestClip(t *testing.T) {
 // language in which the line has its name.
 func TestCrisisStripSpeaksTheLanguageOfThePage(t *testing.T) {
 	opt := options(t, `{{define "main:x"}}{{end}}`)
-	opt.Crisis = func(string) []page.CrisisContact {
+	opt.Crisis = func(*locale.Language, string) []page.CrisisContact {
 		return []page.CrisisContact{
-			{Kind: "emergency", Number: "112", Name: "Nagły wypadek", Language: "pl"},
+			{Kind: "emergency", Number: "112", Href: "tel:112", Name: "Nagły wypadek", Language: "pl"},
 			{Kind: "emotional_support", Number: "+990 000 012345", Name: "Telefon zaufania", Language: "pl"},
 			{Kind: "child_helpline", Number: "+990 000 012346", Name: "Example Line"},
 		}
@@ -117,7 +117,7 @@ func TestCrisisStripSpeaksTheLanguageOfThePage(t *testing.T) {
 	}
 	body := w.Body.String()
 	for want, there := range map[string]bool{
-		`<li>Emergency <a class="number" href="tel:112">112</a></li>`: true, "Nagły wypadek": false,
+		`<li>Emergency <a class="number" href="tel:112"><bdi>112</bdi></a></li>`: true, "Nagły wypadek": false,
 		"<li>Someone to talk to in a crisis ": true, `<small>· <bdi lang="pl">Telefon zaufania</bdi></small>`: true,
 		"<li>Helpline for children and teenagers ": true, "· <bdi>Example Line</bdi>": true,
 	} {

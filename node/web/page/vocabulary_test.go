@@ -4,11 +4,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/locale"
+	"github.com/2ps-project/waymark/node/web/page"
 )
 
 // Every code that a page shows has its public label in every language.
@@ -20,6 +22,7 @@ func TestEveryCodeHasALabel(t *testing.T) {
 	internal := map[string]bool{ // never shown as a label
 		listing.VocabularyNumberKind: true, listing.VocabularyChannelStatus: true, listing.VocabularyVisibility: true, listing.VocabularyPrecision: true,
 		listing.VocabularyTopicAcceptance: true, listing.VocabularyBasis: true, listing.VocabularyStatus: true, listing.VocabularyLocationType: true,
+		listing.VocabularyCrisis: true, // a text, crisis.*
 	}
 	for _, v := range listing.Vocabularies() {
 		if internal[v] {
@@ -37,6 +40,13 @@ func TestEveryCodeHasALabel(t *testing.T) {
 		if !set.English().HasTerm("anonymity_short", code) {
 			t.Errorf("anonymity %s has no short label", code)
 		}
+	}
+}
+
+// The strip knows each kind of contact that a sheet can have, in the same order.
+func TestCrisisKinds(t *testing.T) {
+	if have, want := page.CrisisKinds(), listing.Terms(listing.VocabularyCrisis); !slices.Equal(have, want) {
+		t.Errorf("the strip has %v, a sheet %v", have, want)
 	}
 }
 

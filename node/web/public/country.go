@@ -36,6 +36,7 @@ type countryView struct {
 	AcrossTotal      int
 	Aging            []aged // what must be said of the countries of these
 	Speaks           string
+	Sheet            sheetView
 }
 
 // country answers GET /{lang}/in/{country}. It exists for countries without a
@@ -53,7 +54,7 @@ func (s *Site) country(w http.ResponseWriter, r *http.Request, l *locale.Languag
 		redirect(w, "/"+l.Tag()+"/in/"+lower)
 		return
 	}
-	v := countryView{Here: "/" + l.Tag(), Name: l.CountryName(code), Code: code, Speaks: l.Tag()}
+	v := countryView{Here: "/" + l.Tag(), Name: l.CountryName(code), Code: code, Speaks: l.Tag(), Sheet: s.sheet(l, code)}
 	for _, c := range s.opt.Catalog.Countries() {
 		if strings.EqualFold(c.Code, code) {
 			v.member(l, c, s.opt.Now())

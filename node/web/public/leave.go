@@ -12,7 +12,8 @@ import (
 )
 
 // calendar is a page that anybody might have open: the month. It names nothing
-// of this site, has no link back and loads nothing.
+// of this site, has no link back and loads nothing. Its one link, where the
+// country names a target, leads on to a page elsewhere that is as ordinary.
 var calendar = template.Must(template.New("leave").Parse(`<!doctype html>
 <html lang="{{.Lang}}"><head><meta charset="utf-8"><title>{{.Month}}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark"><meta name="robots" content="noindex, nofollow">
@@ -22,7 +23,8 @@ var calendar = template.Must(template.New("leave").Parse(`<!doctype html>
 {{range .Weeks}}<tr>{{range .}}<td{{if .Today}} aria-current="date"{{end}}>{{if .Today}}<b>{{.Text}}</b>{{else}}{{.Text}}{{end}}</td>{{end}}</tr>
 {{end}}</tbody></table>
 <p>{{.Date}}</p>
-</main></body></html>
+{{with .Exit}}<p><a href="{{.URL}}" rel="noreferrer noopener nofollow"{{with .Language}} lang="{{.}}"{{end}}>{{.Label}}</a></p>
+{{end}}</main></body></html>
 `))
 
 var calendarSheet = page.NewAsset("calendar", "css", "text/css; charset=utf-8", []byte(`:root{color-scheme:light dark;font:110%/1.6 Georgia,"Times New Roman",serif}body{max-width:34rem;margin:3rem auto;padding:0 1rem;text-align:center}table{width:100%;border-collapse:collapse}th{font-weight:400;opacity:.8}td{padding:.5rem 0;border-top:1px solid #8885}b{border-bottom:.2rem solid}`))
@@ -41,10 +43,14 @@ func (s *Site) leave(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Language", l.Tag())
 	h.Set("X-Robots-Tag", "noindex, nofollow")
 	h.Set("Vary", "Accept-Language")
-	_ = calendar.Execute(w, month(l, s.opt.Now().UTC()))
+	view := month(l, s.opt.Now().UTC())
+	if x := s.exit(); x != nil {
+		view["Exit"] = x
+	}
+	_ = calendar.Execute(w, view)
 }
 
-func month(l *locale.Language, now time.Time) any {
+func month(l *locale.Language, now time.Time) map[string]any {
 	first := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
 	days := make([]string, 7)
 	for i := range days {

@@ -32,14 +32,16 @@ type Catalog interface {
 	Get(ctx context.Context, id string) (listing.Published, error)
 	// Countries returns every member, in any order.
 	Countries() []listing.CountryView
+	// Sheet returns what a country says about itself; false when there is
+	// nothing, or nothing to be shown. It is asked for every page.
+	Sheet(country string) (listing.PublishedSheet, bool)
 }
 
 // Options of a [Site].
 type Options struct {
-	Catalog  Catalog                                   // required
-	Locale   *locale.Set                               // required
-	Operator func() page.Operator                      // required
-	Crisis   func(country string) []page.CrisisContact // nil = none confirmed
+	Catalog  Catalog              // required
+	Locale   *locale.Set          // required
+	Operator func() page.Operator // required
 	Demo     bool
 	Cadence  func() listing.Cadence // nil = the default
 	Now      func() time.Time       // the later of the clock and the newest signed time seen; nil = time.Now
@@ -72,15 +74,15 @@ func New(opt Options) (*Site, error) {
 	if err != nil {
 		return nil, fmt.Errorf("public pages: %w", err)
 	}
-	pages, err := page.New(page.Options{
-		Locale: opt.Locale, Pages: own, Operator: opt.Operator, Crisis: opt.Crisis, Demo: opt.Demo,
+	s := &Site{opt: opt, mux: http.NewServeMux(), assets: map[string]page.Asset{}}
+	s.pages, err = page.New(page.Options{
+		Locale: opt.Locale, Pages: own, Operator: s.operator, Crisis: s.crisis, Demo: opt.Demo,
 		Funcs: func(*locale.Language) template.FuncMap { return template.FuncMap{"dict": dict} },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("public pages: %w", err)
 	}
-	s := &Site{opt: opt, pages: pages, mux: http.NewServeMux(), assets: map[string]page.Asset{}}
-	for _, a := range append(pages.Assets(), calendarSheet) {
+	for _, a := range append(s.pages.Assets(), calendarSheet) {
 		s.assets[a.Path] = a
 	}
 	s.routes()

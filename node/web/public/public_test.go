@@ -202,12 +202,12 @@ func TestTitlesAreNeutral(t *testing.T) {
 
 func TestEveryPageInEveryLanguage(t *testing.T) {
 	c := webtest.New(t, 40, "PL", "DE", "LT")
+	for _, country := range []string{"PL", "DE", "LT", "NZ"} {
+		c.AddSheet(t, country, webtest.Sheet)
+	}
 	for _, demo := range []bool{false, true} {
 		h := site(t, c, func(o *public.Options) {
 			o.Demo = demo
-			o.Crisis = func(string) []page.CrisisContact {
-				return []page.CrisisContact{{Kind: "child_helpline", Number: "+990 000 000001", Date: "2026-11-01"}, {Kind: "emergency", Number: "112", Date: "2026-11-02"}}
-			}
 		})
 		for _, l := range texts(t).Languages() {
 			pages := map[string]*httptest.ResponseRecorder{

@@ -103,10 +103,7 @@ func (s *Site) notShown(w http.ResponseWriter, l *locale.Language, id string, e 
 	h := e.Hiding
 	v := hiddenView{
 		Here: "/" + l.Tag(), Text: l.Say("hidden.all"), Reason: l.Term("hiding_reason", h.ReasonValue()), By: s.decidedBy(l, h),
-		Contact: page.Clip(160, h.Contact), Words: page.Clip(300, strings.TrimSpace(h.Text)), Country: "/" + l.Tag() + "/in/" + strings.ToLower(e.Country), Name: l.CountryName(e.Country),
-	}
-	if v.Contact == "" { // whoever runs this page can at least say where to turn
-		v.Contact = page.Clip(160, s.opt.Operator().Contact)
+		Contact: page.Clip(160, s.notice(h)), Words: page.Clip(300, strings.TrimSpace(h.Text)), Country: "/" + l.Tag() + "/in/" + strings.ToLower(e.Country), Name: l.CountryName(e.Country),
 	}
 	if h.Local {
 		v.Text = l.Say("hidden.local", "operator", page.Clip(160, s.opt.Operator().Name))

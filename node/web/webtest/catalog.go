@@ -26,6 +26,7 @@ type Catalog struct {
 	Snapshot string                    // a question with another one is answered with ErrSnapshotGone
 	Err      error                     // answers everything with this
 	Hidden   map[string]listing.Hiding // by id: held and not shown
+	Sheets   map[string]*listing.Sheet // by country
 }
 
 // New returns a catalog with n invented listings of each country.
@@ -59,6 +60,25 @@ func (c *Catalog) Add(tb testing.TB, country string, d listing.Document) *listin
 		Country: country, Document: d, Listing: l, AsOf: Now.Add(-3 * time.Hour), Freshness: l.Freshness(Now, listing.DefaultCadence),
 	})
 	return l
+}
+
+// AddSheet gives a country a sheet: the members of a JSON object.
+func (c *Catalog) AddSheet(tb testing.TB, country, members string) {
+	tb.Helper()
+	s, faults := parse(tb, "sheet of "+country, members).Sheet()
+	if err := faults.Err(); err != nil {
+		tb.Fatal(err)
+	}
+	if c.Sheets == nil {
+		c.Sheets = map[string]*listing.Sheet{}
+	}
+	c.Sheets[country] = s
+}
+
+// Sheet returns a country's sheet.
+func (c *Catalog) Sheet(country string) (listing.PublishedSheet, bool) {
+	s, ok := c.Sheets[country]
+	return listing.PublishedSheet{Country: country, Sheet: s, AsOf: Now.Add(-3 * time.Hour)}, ok
 }
 
 // Countries returns the members, with what is hidden of them.

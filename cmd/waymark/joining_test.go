@@ -1,0 +1,42 @@
+package main
+
+import (
+	"encoding/pem"
+	"os"
+	"regexp"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// untilSays is for what becomes true by itself, in another process.
+func untilSays(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until REGEX COMMAND…")
+	}
+	want, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	eventually(ts, args[1]+" says "+args[0], func() bool {
+		_ = ts.Exec(args[1], args[2:]...) // what it says decides
+		return want.MatchString(ts.ReadFile("stdout")) || want.MatchString(ts.ReadFile("stderr"))
+	})
+}
+
+// spoilFile changes a byte inside a PEM file, which stays one.
+func spoilFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: spoil FILE start|end")
+	}
+	path := ts.MkAbs(args[0])
+	b, err := os.ReadFile(path)
+	ts.Check(err)
+	block, _ := pem.Decode(b)
+	if block == nil {
+		ts.Fatalf("%s is no PEM file", args[0])
+	}
+	at := len(block.Bytes) - 1
+	if args[1] == "start" {
+		at = 0
+	}
+	block.Bytes[at] ^= 1
+	ts.Check(os.WriteFile(path, pem.EncodeToMemory(block), 0o600))
+}

@@ -1,0 +1,193 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/2ps-project/waymark/federation/identity"
+	"github.com/2ps-project/waymark/federation/registry"
+)
+
+// decide tells what has become of a newcomer. While the founder still admits
+// alone, it admits: the invitation was its consent.
+func (s *Server) decide(ctx context.Context, id registry.ID, key identity.PublicKey) (Answer, error) {
+	state := s.Registry.State()
+	if n, _, ok := state.Node(key.NodeID()); ok && n.Key == key {
+		s.Store.drop(id)
+		return Answer{Standing: Admitted, Seq: state.Seq()}, nil
+	}
+	if p := proposed(state, id, key); p != nil {
+		if max(state.Time(), s.Now().Unix()) > p.Expires {
+			return Answer{}, Refuse(Lapsed, dated(p.Expires))
+		}
+		return voting(state, *p), nil
+	}
+	p, ok := s.Store.Get(id)
+	if !ok || !p.has(key) {
+		inv, _ := state.Invitation(id)
+		if r := s.refuses(inv, key); r != nil {
+			return Answer{}, r
+		}
+		return Answer{}, Refuse(Unknown, "")
+	}
+	switch {
+	case p.Stopped:
+		return Answer{}, Refuse(Numbers, "")
+	case p.late(s.Now()):
+		return Answer{}, Refuse(Late, days(numbersLife))
+	}
+	_, m, _ := state.Node(s.Node)
+	if !state.FounderAdmits() || m.Origin != state.Founder() || s.Admin() == nil {
+		return Answer{Standing: Waiting}, nil
+	}
+	if _, err := s.Admit(ctx, id, ""); err != nil {
+		var r *Refusal
+		if errors.As(err, &r) && r.Code == NotReady {
+			return Answer{Standing: Waiting}, nil // asked again, it is tried again
+		}
+		return Answer{}, err
+	}
+	if state = s.Registry.State(); state == nil {
+		return Answer{Standing: Waiting}, nil
+	}
+	if _, _, ok := state.Node(key.NodeID()); ok {
+		return Answer{Standing: Admitted, Seq: state.Seq()}, nil
+	}
+	return Answer{Standing: Voting, Approvals: 1, Needed: state.Policy().Needed(active(state))}, nil
+}
+
+// voting is how a vote stands. Members that have left or are suspended since do
+// not count, on neither side: the registry counts so too.
+func voting(state *registry.State, p registry.Proposal) Answer {
+	a := Answer{Standing: Voting, Needed: state.Policy().Needed(active(state))}
+	for _, o := range p.Approvals {
+		if m, ok := state.MemberByOrigin(o); ok && m.Active() {
+			a.Approvals++
+		}
+	}
+	for _, o := range p.Objections {
+		if m, ok := state.MemberByOrigin(o.Origin); ok && m.Active() {
+			a.Objection++
+		}
+	}
+	return a
+}
+
+func dated(unix int64) string { return time.Unix(unix, 0).UTC().Format("2 January 2006, 15:04 UTC") }
+
+func days(d time.Duration) string { return fmt.Sprintf("%d days", d/(24*time.Hour)) }
+
+func active(s *registry.State) int {
+	n := 0
+	for _, m := range s.Members() {
+		if m.Active() {
+			n++
+		}
+	}
+	return n
+}
+
+// Admit signs the newcomer's statement as its sponsor and proposes it to the
+// registry. While the founder admits alone that makes it a member; later the
+// others have to approve. Numbers, when given, are those that the newcomer read
+// out; if they differ, the knock is dropped and the refusal is Numbers. When the
+// registry cannot be changed now the refusal is NotReady; what was signed is kept,
+// and Run hands it over later.
+func (s *Server) Admit(ctx context.Context, id registry.ID, numbers string) (uint64, error) {
+	s.deciding.Lock()
+	defer s.deciding.Unlock()
+	p, ok := s.Store.Get(id)
+	switch {
+	case !ok, p.Stopped:
+		return 0, Refuse(Unknown, "")
+	case p.late(s.Now()):
+		return 0, Refuse(Late, days(numbersLife))
+	case numbers != "" && strings.Join(strings.Fields(numbers), " ") != p.Numbers:
+		p.Stopped, p.Command = true, nil
+		if err := s.Store.put(p); err != nil {
+			return 0, err
+		}
+		return 0, Refuse(Numbers, "")
+	}
+	if s.Admin() == nil {
+		return 0, Refuse(NoAdminKey, "")
+	}
+	command, err := s.Store.command(p, func() ([]byte, error) {
+		_, c, err := registry.NewCommand(s.Registry.State(), registry.KindAdmit, registry.Admit{Statement: p.Statement}, s.Admin())
+		return c, err
+	})
+	if err != nil {
+		return 0, err
+	}
+	seq, err := s.Registry.Propose(ctx, command)
+	if err != nil {
+		r := explain(err, p.Country)
+		if r == nil {
+			return 0, err
+		}
+		if r.Code != NotReady {
+			s.Store.drop(id) // judged: the same knock would be judged alike
+			return 0, r
+		}
+		select {
+		case s.signed <- struct{}{}:
+		default:
+		}
+		return 0, r
+	}
+	s.Store.drop(id)
+	s.Logger.Info("a newcomer was proposed to the registry", "country", p.Country, "entry", seq)
+	return seq, nil
+}
+
+// deliverEvery is how often what was signed without a quorum is handed over again.
+const deliverEvery = 5 * time.Second
+
+// deliver hands over what an administrator has signed while the registry could
+// not be changed. A command is taken once, however often it is sent. It looks once
+// at the start, then after each signature that had to wait.
+func (s *Server) deliver(ctx context.Context) {
+	tick := time.NewTicker(deliverEvery)
+	defer tick.Stop()
+	for {
+		wait := s.signed // of another signature
+		if s.handOver(ctx) {
+			wait = nil
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-wait:
+			tick.Reset(deliverEvery)
+		case <-tickWhile(wait == nil, tick):
+		}
+	}
+}
+
+func tickWhile(on bool, t *time.Ticker) <-chan time.Time {
+	if on {
+		return t.C
+	}
+	return nil
+}
+
+// handOver proposes what is signed and reports whether something still waits.
+func (s *Server) handOver(ctx context.Context) (left bool) {
+	waiting, err := s.Store.Waiting()
+	if err != nil {
+		s.Logger.Warn("signed requests could not be looked for", "error", err)
+	}
+	for _, p := range waiting {
+		if p.Command == nil {
+			continue
+		}
+		if _, err := s.Admit(ctx, p.Invitation, ""); err != nil && ctx.Err() == nil {
+			s.Logger.Info("a signed request still waits for the registry", "country", p.Country, "error", err)
+			left = true
+		}
+	}
+	return left
+}

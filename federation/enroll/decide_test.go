@@ -1,0 +1,154 @@
+package enroll_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/2ps-project/waymark/federation/consensus"
+	"github.com/2ps-project/waymark/federation/enroll"
+	"github.com/2ps-project/waymark/federation/registry"
+	"github.com/2ps-project/waymark/federation/registry/registrytest"
+)
+
+// TestVotes: what the newcomer hears of the vote is what the registry counts.
+func TestVotes(t *testing.T) {
+	play(t, func(t *testing.T, s *stage) {
+		de, lt, se := s.join("DE"), s.join("LT"), s.join("SE")
+		n, j := s.proposed("FI")
+		standing := func(what string, want enroll.Answer) {
+			t.Helper()
+			a, err := n.Ask(context.Background(), j)
+			if a.Seq = 0; err != nil || a != want {
+				t.Fatalf("%s: %+v %v, want %+v", what, a, err, want)
+			}
+		}
+		p := s.book.State().Proposals()[len(s.book.State().Proposals())-1]
+		standing("proposed", enroll.Answer{Standing: enroll.Voting, Approvals: 1, Needed: 3})
+		s.do(lt, registry.KindObject, registry.Object{Proposal: p.ID, Hash: p.Hash, Reason: "We know them under another name."})
+		standing("one objects", enroll.Answer{Standing: enroll.Voting, Approvals: 1, Needed: 3, Objection: 1})
+		// Two sides of a partition have the same approval, signed twice.
+		s.do(de, registry.KindApprove, registry.Approve{Proposal: p.ID, Hash: p.Hash})
+		s.do(de, registry.KindApprove, registry.Approve{Proposal: p.ID, Hash: p.Hash})
+		standing("one approves, twice", enroll.Answer{Standing: enroll.Voting, Approvals: 2, Needed: 3, Objection: 1})
+		// Who approved is suspended before the threshold: its word is gone.
+		s.do(lt, registry.KindRuling, registry.RecordRuling{Ruling: registrytest.Ruling(t, s.book.State(), registry.Ruling{Kind: registry.RulingSuspend, Origin: de.Origin}, s.pl, lt, se)})
+		standing("who approved is suspended", enroll.Answer{Standing: enroll.Voting, Approvals: 1, Needed: 2, Objection: 1})
+		s.do(se, registry.KindApprove, registry.Approve{Proposal: p.ID, Hash: p.Hash})
+		standing("enough", enroll.Answer{Standing: enroll.Admitted})
+	})
+}
+
+// TestCarried: a request in a file waits, is compared and approved as any other.
+func TestCarried(t *testing.T) {
+	play(t, func(t *testing.T, s *stage) {
+		s.join("DE")
+		lt := s.join("LT")
+		i := s.invite("FI")
+		n, fi := s.newcomer("FI")
+		n.Dial = nil // there is no connection
+		j, err := n.Request(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(j.Request), fi.Operator) || len(j.Request) > 4096 {
+			t.Errorf("%d bytes: %s", len(j.Request), j.Request)
+		}
+		b, err := j.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := enroll.UnmarshalJoinState(b); err != nil || string(again.Request) != string(j.Request) || again.Numbers != j.Numbers {
+			t.Fatalf("%+v %v", again, err)
+		}
+		time.Sleep(13 * 24 * time.Hour) // by post
+		var p enroll.Pending
+		for range 2 { // it may be brought again
+			var a enroll.Answer
+			if p, a, err = s.server.Carried(context.Background(), j.Request); err != nil || a.Standing != enroll.Waiting || p.Numbers != j.Numbers || len(p.Numbers) != 14 {
+				t.Fatalf("%+v %+v %v, want the numbers %s", p, a, err, j.Numbers)
+			}
+		}
+		// Somebody on the way makes a request of its own with the same invitation.
+		thief, _ := s.newcomer("XX")
+		thief.Candidate.Country = "FI"
+		other, err := thief.Request(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if other.Numbers == j.Numbers {
+			t.Error("two requests have the same numbers")
+		}
+		if _, _, err := s.server.Carried(context.Background(), other.Request); !errors.Is(err, &enroll.Refusal{Code: enroll.Used}) {
+			t.Errorf("a second request by one invitation: %v", err)
+		}
+		if _, err := s.server.Admit(context.Background(), i.ID(), j.Numbers); err != nil {
+			t.Fatal(err)
+		}
+		if _, a, err := s.server.Carried(context.Background(), j.Request); err != nil || a.Standing != enroll.Voting || a.Approvals != 1 {
+			t.Fatalf("%+v %v", a, err)
+		}
+		q := s.book.State().Proposals()[len(s.book.State().Proposals())-1]
+		s.do(lt, registry.KindApprove, registry.Approve{Proposal: q.ID, Hash: q.Hash})
+		if m, ok := s.book.State().MemberByCountry("FI"); !ok || m.Origin != fi.Origin {
+			t.Fatal("FI is no member")
+		}
+		if _, a, err := s.server.Carried(context.Background(), j.Request); err != nil || a.Standing != enroll.Admitted {
+			t.Fatalf("%+v %v", a, err)
+		}
+	})
+}
+
+// TestAChangedRequestIsRefused: a request is taken whole or not at all.
+func TestAChangedRequestIsRefused(t *testing.T) {
+	play(t, func(t *testing.T, s *stage) {
+		file := s.carried("DE", s.invite("DE"))
+		for at := len("-----BEGIN WAYMARK REQUEST-----\n"); at < len(file)-40; at += 5 {
+			bad := append([]byte(nil), file...)
+			if bad[at] == 'A' {
+				bad[at] = 'B'
+			} else {
+				bad[at] = 'A'
+			}
+			if p, _, err := s.server.Carried(context.Background(), bad); err == nil {
+				t.Fatalf("byte %d changed: taken as a request of %s", at, p.Country)
+			}
+		}
+		if _, _, err := s.server.Carried(context.Background(), file); err != nil {
+			t.Fatalf("unchanged: %v", err)
+		}
+	})
+}
+
+// TestASignedRequestIsHandedOverLater: what an administrator signs while the
+// registry cannot be changed needs nobody to come back.
+func TestASignedRequestIsHandedOverLater(t *testing.T) {
+	play(t, func(t *testing.T, s *stage) {
+		s.join("DE")
+		s.join("LT")
+		n, _ := s.newcomer("FI")
+		i := s.invite("FI")
+		j, err := n.Knock(context.Background(), i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.book.set(consensus.ErrNoQuorum)
+		if _, err := s.server.Admit(context.Background(), i.ID(), j.Numbers); !errors.Is(err, &enroll.Refusal{Code: enroll.NotReady}) {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if a, err := n.Ask(context.Background(), j); err != nil || a.Standing != enroll.Waiting {
+			t.Fatalf("%+v %v", a, err)
+		}
+		s.book.set(nil)
+		time.Sleep(time.Minute)
+		if a, err := n.Ask(context.Background(), j); err != nil || a.Standing != enroll.Voting || a.Approvals != 1 {
+			t.Fatalf("%+v %v", a, err)
+		}
+		if open := s.book.State().Proposals(); len(open) == 0 || open[len(open)-1].Candidate.Country != "FI" {
+			t.Fatalf("%+v", open)
+		}
+	})
+}
