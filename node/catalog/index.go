@@ -1,13 +1,16 @@
 package catalog
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/2ps-project/waymark/federation/feed"
 	"github.com/2ps-project/waymark/federation/identity"
@@ -113,36 +116,73 @@ func (c *Catalog) take(batch *search.Batch, s *side, country string, at spot, re
 // fill indexes a whole feed. It returns the listings about which its overlays
 // speak, and adds to seen, unless that is nil, the ids that it indexed.
 func (c *Catalog) fill(view feed.StoreView, country string, s *side, seen map[uuid.UUID]bool) (touched []spot, err error) {
-	var batch search.Batch
+	var pending []unread
 	var failed error
 	flush := func() bool {
+		var batch search.Batch
+		if batch.Put, failed = c.read(pending, country, s); failed != nil {
+			return false
+		}
+		pending = pending[:0]
 		for _, d := range batch.Put {
 			if seen != nil {
 				seen[uuid.MustParse(d.ID)] = true // written by take
 			}
 		}
-		batch.Delete = nil // there is nothing of it in the index, or Rebuild finds it
 		failed = c.o.Index.Apply(batch)
-		batch.Put = batch.Put[:0]
 		return failed == nil
 	}
 	err = view.Since(0, true, func(change feed.Change, raw []byte) bool {
 		at := spot{view.Head().Origin, change.Key}
-		record := parse(raw)
-		if record != nil && record.Type == TypeOverlay {
-			touched = append(touched, c.note(s, at, record)...)
-			return true
+		if bytes.Contains(raw, overlayMark) {
+			if record := parse(raw); record != nil && record.Type == TypeOverlay {
+				touched = append(touched, c.note(s, at, record)...)
+				return true
+			}
 		}
-		if failed = c.take(&batch, s, country, at, record); failed != nil {
-			return false
-		}
-		return len(batch.Put) < rebuildBatch || flush()
+		pending = append(pending, unread{at, raw})
+		return len(pending) < rebuildBatch || flush()
 	})
 	if err = errors.Join(err, failed); err != nil {
 		return touched, err
 	}
 	flush()
 	return touched, failed
+}
+
+// overlayMark is in the bytes of every record of that type, and of few others: so
+// that all others are parsed once, and not here.
+var overlayMark = []byte(TypeOverlay)
+
+// unread is a record on its way into the index.
+type unread struct {
+	at  spot
+	raw []byte
+}
+
+// read makes documents of many records, on all processors: it is most of the
+// work when a node starts or copies a feed. What is not shown is left out; there
+// is nothing of it in the index, or Rebuild finds it.
+func (c *Catalog) read(records []unread, country string, s *side) ([]search.Doc, error) {
+	var work errgroup.Group
+	parts := make([]search.Batch, runtime.GOMAXPROCS(0))
+	for w := range parts {
+		work.Go(func() error {
+			from, to := w*len(records)/len(parts), (w+1)*len(records)/len(parts)
+			for _, r := range records[from:to] {
+				if err := c.take(&parts[w], s, country, r.at, parse(r.raw)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	err := work.Wait()
+	var docs []search.Doc
+	for _, part := range parts {
+		docs = append(docs, part.Put...)
+	}
+	return docs, err
 }
 
 // Rebuild makes the index what the store is: what is shown is in it, and
