@@ -77,7 +77,7 @@ func (n *Node) alarms(st *control.Status) {
 	}
 	if _, in := n.self(); in && !st.Registry.Quorum && n.o.Now().Sub(n.started) > quorumWait {
 		add("no_quorum", "The countries that keep the shared registry cannot agree at present. Nobody can join and no rule can change; publishing and searching go on.",
-			"Nothing here, if it heals by itself. Look whether the nodes named under voters are up.")
+			"Nothing here, if it heals by itself. Look whether the nodes named under voters are up. If most of them are lost for good, the members can let others go on; see first what that would do: waymark country recover.")
 	}
 	if unreachable := n.unreachable(); len(unreachable) > 0 {
 		var names []string

@@ -131,7 +131,8 @@ func (n *Node) alive() []identity.NodeID {
 }
 
 // registryChanged is told of each new entry: who left is cut off, who came is
-// compared with.
+// compared with. After a recovery it is told of a shorter registry, and nothing
+// here depends on the order: all of it is worked out from the state as it is then.
 func (n *Node) registryChanged(s *registry.State) {
 	n.refreshing.run(func() {
 		n.docket.Refresh()

@@ -13,7 +13,7 @@ import (
 )
 
 func (m *Main) countryCommand() *cobra.Command {
-	return group("country", "The countries of the federation", m.countryListCommand(), m.countrySheetCommand(), m.countryPendingCommand(), m.countryKnockCommand(), m.countryObjectCommand(), m.countryApproveCommand())
+	return group("country", "The countries of the federation", m.countryListCommand(), m.countrySheetCommand(), m.countryPendingCommand(), m.countryKnockCommand(), m.countryObjectCommand(), m.countryApproveCommand(), m.countryRecoverCommand())
 }
 
 func (m *Main) countryListCommand() *cobra.Command {

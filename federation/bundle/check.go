@@ -70,7 +70,7 @@ func check(ctx context.Context, file io.ReaderAt, size int64, o ImportOptions) (
 	if o.Now.IsZero() {
 		o.Now = time.Now()
 	}
-	c := &checker{ImportOptions: o, ctx: ctx, file: file, size: size}
+	c := &checker{ImportOptions: o, ctx: ctx, file: file, size: size, pasts: make(map[uint64]*registry.State)}
 	err := walk(ctx, io.NewSectionReader(file, 0, size), progress(o.Progress, StageCheck, size), c)
 	if err != nil && ctx.Err() == nil && spoilt(err) && !intact(ctx, io.NewSectionReader(file, 0, size)) {
 		err = fmt.Errorf("%w: %w", ErrDamaged, err)
@@ -144,10 +144,11 @@ type checker struct {
 	size int64
 
 	m      *Manifest
-	heard  int                    // how many of heads are verified
-	heads  []*registry.SignedHead // of the registry, as they stand in the file
-	state  *registry.State        // as the file's entries come
-	held   [][]byte               // entries held here, from number heldAt on
+	heard  int                        // how many of heads are verified
+	heads  []*registry.SignedHead     // of the registry, as they stand in the file
+	state  *registry.State            // as the file's entries come
+	pasts  map[uint64]*registry.State // as it was where a recovery goes on
+	held   [][]byte                   // entries held here, from number heldAt on
 	heldAt uint64
 
 	now     *registry.State    // what counts once the file is taken

@@ -109,6 +109,9 @@ func (c *checker) confirm(seq uint64) error {
 		switch {
 		case err == nil:
 			c.alones = next
+			if h.Recovery != nil {
+				c.pasts[seq] = c.state
+			}
 		case errors.Is(err, registry.ErrHeadFuture):
 			c.report.RegistryReason = reason(err)
 			c.heads = c.heads[:c.heard] // those after it follow from it
@@ -136,7 +139,7 @@ func (c *checker) confirmed() error {
 		return nil
 	}
 	for _, h := range c.heads {
-		next, _, err := c.chain.Add(h.Envelope, c.state, c.Now)
+		next, _, err := c.chain.AddPast(h.Envelope, c.longer(), c.past, c.Now)
 		switch {
 		case err == nil:
 			c.chain = next
@@ -147,6 +150,46 @@ func (c *checker) confirmed() error {
 		}
 	}
 	return nil
+}
+
+// longer is the registry that knows more, the bundle's or the one held: where
+// both have an entry it is the same. Who may recover the registry depends on all
+// that is confirmed here.
+func (c *checker) longer() *registry.State {
+	if seqOf(c.State) > c.state.Seq() {
+		return c.State
+	}
+	return c.state
+}
+
+// past is the registry as it was after an entry, for the first head of a
+// generation, which goes on from there.
+func (c *checker) past(seq uint64) (*registry.State, error) {
+	if seq == c.state.Seq() {
+		return c.state, nil
+	}
+	if seq > seqOf(c.State) {
+		if s, ok := c.pasts[seq]; ok {
+			return s, nil
+		}
+		return nil, fmt.Errorf("%w: the registry as it was after entry %d", registry.ErrHeadGap, seq)
+	}
+	var s *registry.State
+	for seqOf(s) < seq {
+		entries, err := c.Chain.Entries(seqOf(s)+1, int(min(256, seq-seqOf(s))))
+		if err != nil {
+			return nil, fmt.Errorf("read the registry here: %w", err)
+		}
+		if len(entries) == 0 {
+			return nil, errors.New("read the registry here: it is missing")
+		}
+		for _, b := range entries {
+			if s, err = step(s, b); err != nil {
+				return nil, fmt.Errorf("read the registry here: %w", err)
+			}
+		}
+	}
+	return s, nil
 }
 
 // settle decides which registry counts: the longer one, as far as the voters

@@ -233,6 +233,9 @@ type replica struct {
 	at    time.Time
 }
 
+// past is the registry as it was after an entry.
+func (r *replica) past(seq uint64) (*registry.State, error) { return registry.Replay(r.chain[:seq]) }
+
 func newReplica(t testing.TB, at time.Time) *replica {
 	return &replica{t: t, store: feedtest.NewMemory(), at: at}
 }
@@ -255,7 +258,7 @@ func (r *replica) options() bundle.ImportOptions {
 				r.chain = append(r.chain, b)
 			}
 			for _, b := range heads {
-				next, _, err := r.heads.Add(b, r.state, r.at)
+				next, _, err := r.heads.AddPast(b, r.state, r.past, r.at)
 				if err != nil && !errors.Is(err, registry.ErrHeadOld) {
 					return err
 				}

@@ -20,6 +20,7 @@ import (
 type Node interface {
 	Care
 	Enrolment
+	Rescue
 
 	// Status tells how the node and its federation are.
 	Status(ctx context.Context) (Status, error)
