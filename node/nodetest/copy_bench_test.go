@@ -77,7 +77,7 @@ func BenchmarkFirstCopy(b *testing.B) {
 		done := make(chan error, 1)
 		go func() { done <- de.Run(ctx) }()
 		<-de.Ready()
-		for tick := time.NewTicker(100 * time.Millisecond); ; <-tick.C {
+		for tick := time.NewTicker(500 * time.Millisecond); ; <-tick.C {
 			var m runtime.MemStats
 			runtime.ReadMemStats(&m)
 			peak = max(peak, m.HeapAlloc)
