@@ -276,20 +276,26 @@ func (n *Node) joiner() joiner {
 	return joiner{dir: n.o.Dir, c: n.o.Config, keys: n.keys(), dial: n.transport.DialJoin, now: n.o.Now}
 }
 
+// askToJoin asks in one way or another, and waits from then on for the answer.
+func (n *Node) askToJoin(ask func(joiner) (*enroll.JoinState, error)) (*enroll.JoinState, error) {
+	if _, in := n.self(); in {
+		return nil, errMember(n.o.Dir)
+	}
+	state, err := ask(n.joiner())
+	if err != nil {
+		return nil, explainJoin(err)
+	}
+	if k := n.keeper.Load(); k != nil && k.Options.Federation != state.Federation {
+		return nil, errOtherFederation(n.o.Dir)
+	}
+	return state, n.await(state)
+}
+
 // Join implements [control.Node].
 func (a *admin) Join(ctx context.Context, invitation string, wait bool) (control.Joined, error) {
 	n := (*Node)(a)
-	if _, in := n.self(); in {
-		return control.Joined{}, errMember(n.o.Dir)
-	}
-	state, err := n.joiner().knock(ctx, invitation)
+	state, err := n.askToJoin(func(j joiner) (*enroll.JoinState, error) { return j.knock(ctx, invitation) })
 	if err != nil {
-		return control.Joined{}, explainJoin(err)
-	}
-	if k := n.keeper.Load(); k != nil && k.Options.Federation != state.Federation {
-		return control.Joined{}, errOtherFederation(n.o.Dir)
-	}
-	if err := n.await(state); err != nil {
 		return control.Joined{}, err
 	}
 	out := joined(state)

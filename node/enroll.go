@@ -102,18 +102,8 @@ func (a *admin) Object(ctx context.Context, country, reason string) (control.Pen
 
 // RequestJoin implements [control.Enrolment].
 func (a *admin) RequestJoin(_ context.Context, invitation string) (control.JoinRequest, error) {
-	n := (*Node)(a)
-	if _, in := n.self(); in {
-		return control.JoinRequest{}, errMember(n.o.Dir)
-	}
-	state, err := n.joiner().request(invitation)
+	state, err := (*Node)(a).askToJoin(func(j joiner) (*enroll.JoinState, error) { return j.request(invitation) })
 	if err != nil {
-		return control.JoinRequest{}, explainJoin(err)
-	}
-	if k := n.keeper.Load(); k != nil && k.Options.Federation != state.Federation {
-		return control.JoinRequest{}, errOtherFederation(n.o.Dir)
-	}
-	if err := n.await(state); err != nil {
 		return control.JoinRequest{}, err
 	}
 	return control.JoinRequest{Joined: joined(state), File: state.Request}, nil
