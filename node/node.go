@@ -242,6 +242,7 @@ func (n *Node) Run(ctx context.Context) error {
 	run("federation port", n.transport.Run)
 	run("federation", n.runFederation)
 	run("index", n.mend)
+	run("keys", n.finishKeys)
 	close(n.ready)
 	err = g.Wait()
 	if p := n.publisher.Load(); p != nil {

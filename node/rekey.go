@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/2ps-project/waymark/federation/durable"
 	"github.com/2ps-project/waymark/federation/feed"
@@ -303,6 +304,21 @@ func (a *admin) ObjectKeys(ctx context.Context) (control.KeyChange, error) {
 		return control.KeyChange{Country: m.Country, Epoch: m.Epoch}, nil
 	}
 	return control.KeyChange{}, &control.Error{Class: control.Failed, Code: "no_rekey", Message: fmt.Sprintf("No change of the keys of %s is waiting.", m.Country)}
+}
+
+// finishKeys looks every minute whether a change of this country's keys is due,
+// also while the node takes no part in its federation: lost keys are why.
+func (n *Node) finishKeys(ctx context.Context) error {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			n.finishRekey(ctx)
+		}
+	}
 }
 
 // finishRekey lets a change of this country's keys take effect that has waited

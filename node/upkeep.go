@@ -47,7 +47,6 @@ func (n *Node) upkeep(ctx context.Context) error {
 			}
 		case <-repair.C:
 			n.repairAll(ctx)
-			n.finishRekey(ctx)
 			n.mendFeed(ctx)
 		}
 	}

@@ -66,7 +66,7 @@ func TestDamagedFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(tables) == 0 {
-		t.Skip("the database has no tables yet, so nothing could be lost")
+		t.Fatal("the database has no tables, so nothing could be lost")
 	}
 	if err := os.Remove(manifest); err != nil {
 		t.Fatal(err)

@@ -107,7 +107,10 @@ func (m *Main) keyRecoverCommand() *cobra.Command {
 		Use: "recover FILE", Short: "Replace lost keys with the help of the recovery sheet", Args: args(cobra.ExactArgs(1), "the file of a recovery sheet"),
 		Long: `Replace this country's admin and publish keys by new ones, signed with the recovery
 key of the sheet: typed into a file again, or as it was written. The node must run
-and belong to the country; its own keys may be lost.`,
+and still have its node key. It does not start without its key files: make a new node
+in another folder with waymark init, and put its keys/admin.key and keys/publish.key
+in the place of the lost ones first. The change takes effect after 72 hours, in which
+somebody with the present admin key can object; then start the node again.`,
 	}, func(ctx context.Context, node *control.Client, args []string) (control.KeyChange, error) {
 		content, err := readSmall(args[0])
 		if err != nil {
