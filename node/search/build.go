@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/2ps-project/waymark/node/search/analysis"
 )
 
 // check tells why a document cannot be indexed.
@@ -30,18 +32,18 @@ func (d *Doc) check() error {
 
 // builder makes a segment of documents added in the order of their identity.
 type builder struct {
-	seg    *segment
-	ids    map[string]uint32 // term → number in order of first sight
-	names  []string
-	stems  [len(stemmers)][]uint32 // number of the stem of a word + 1; 0 = not looked up; own number + 1 = itself
-	tokens []uint64                // of the document in hand; see token
-	posts  []post                  // of all documents so far
-	pos    []byte
-	facets [storedFacets]valueLists
-	cover  valueLists
-	pros   []uint32
-	anon   []uint32
-	rules  map[string]uint32
+	seg     *segment
+	ids     map[string]uint32 // term → number in order of first sight
+	names   []string
+	derived [analysis.Count][][]uint32 // by word: the numbers of its derived terms; nil = not looked up
+	tokens  []uint64                   // of the document in hand; see token
+	posts   []post                     // of all documents so far
+	pos     []byte
+	facets  [storedFacets]valueLists
+	cover   valueLists
+	pros    []uint32
+	anon    []uint32
+	rules   map[string]uint32
 }
 
 // token packs a term, a position and a weight (below 16) into a number that
@@ -115,7 +117,7 @@ func (b *builder) add(n uint32, d *Doc) {
 	b.values(b.facets[5], n, []string{country})
 	tags := make([]string, 0, 8)
 	for _, t := range limit(d.Languages, maxCodes) {
-		tags = append(tags, baseLanguage(t))
+		tags = append(tags, analysis.Base(t))
 	}
 	b.values(b.facets[6], n, tags)
 	b.coverage(n, country, d)
@@ -194,19 +196,19 @@ func (b *builder) texts(doc uint32, texts []Text) {
 	for _, t := range limit(texts, maxTexts) {
 		text := t.Text[:min(len(t.Text), left)]
 		left -= len(text)
-		lang := languageIndex(baseLanguage(t.Language))
+		lang := analysis.Find(t.Language)
 		if lang >= 0 {
 			b.seg.langs |= 1 << lang
 		}
 		weight := uint32(t.Weight.factor())
-		words(text, func(w []byte) {
+		analysis.Words(text, func(w []byte) {
 			id := b.term(w)
 			b.tokens = append(b.tokens, token(id, at, weight))
 			at++
 			length += int(weight)
 			if lang >= 0 {
-				if s := b.stem(lang, id); s != id {
-					b.tokens = append(b.tokens, token(s, stemPos, weight))
+				for _, d := range b.derive(lang, id) {
+					b.tokens = append(b.tokens, token(d, stemPos, weight))
 				}
 			}
 		})
@@ -251,27 +253,25 @@ func (b *builder) intern(s string) uint32 {
 	return id
 }
 
-// stem returns the number of the stem of a word: the word's own where they are
-// equal, which saves its postings.
-func (b *builder) stem(lang int, word uint32) uint32 {
-	known := b.stems[lang]
+// derive returns the numbers of the terms that are derived from a word.
+func (b *builder) derive(lang analysis.Language, word uint32) []uint32 {
+	known := b.derived[lang]
 	if int(word) >= len(known) {
-		known = append(known, make([]uint32, int(word)+1+len(known)/2-len(known)+64)...)
-		b.stems[lang] = known
+		known = append(known, make([][]uint32, int(word)+1+len(known)/2-len(known)+64)...)
+		b.derived[lang] = known
 	}
-	if known[word] == 0 {
-		id := word
-		if s := stem(lang, b.names[word]); s != b.names[word] {
-			key := stemPrefix(lang) + s
-			if got, ok := b.ids[key]; ok {
-				id = got
-			} else {
+	if known[word] == nil {
+		list := []uint32{}
+		lang.Terms(b.names[word], func(key string) {
+			id, ok := b.ids[key]
+			if !ok {
 				id = b.intern(key)
 			}
-		}
-		known[word] = id + 1
+			list = append(list, id)
+		})
+		known[word] = list
 	}
-	return known[word] - 1
+	return known[word]
 }
 
 // finish sorts what was gathered into the segment. The builder is spent.

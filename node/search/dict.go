@@ -7,15 +7,12 @@ import (
 
 // dict is a sorted, immutable list of terms: found by hash, walked in order
 // for beginnings and for typing mistakes. Words as written stand as they are;
-// the stems of a language stand before all of them, behind stemKey.
+// the derived terms of a language stand before all of them.
 type dict struct {
 	blob []byte
 	off  []uint32 // term i is blob[off[i]:off[i+1]]
 	hash []uint32 // open addressing; term number + 1, 0 = free
 }
-
-// stemPrefix is what a stem's key begins with: it sorts before every letter.
-func stemPrefix(lang int) string { return "\x01" + languageCodes[lang] }
 
 func newDict(sorted []string) dict {
 	size := 0

@@ -10,7 +10,11 @@
 // DESIGN.md beside this file tells how and why.
 package search
 
-import "time"
+import (
+	"time"
+
+	"github.com/2ps-project/waymark/node/search/analysis"
+)
 
 // Doc is what search knows of one listing. The caller fills it from the public
 // part of a listing; nothing else may go in. Strings and slices are not kept
@@ -144,3 +148,7 @@ const (
 	maxPoints = 64
 	maxHours  = 32
 )
+
+// Languages returns the codes of the languages whose inflections are
+// understood. A text in another language is found by its words as written.
+func Languages() []string { return analysis.Languages() }

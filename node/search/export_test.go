@@ -1,5 +1,7 @@
 package search
 
+import "github.com/2ps-project/waymark/node/search/analysis"
+
 // For tests of what no question can reach alone.
 
 // Distance is the plain definition of an edit distance.
@@ -15,7 +17,7 @@ func Similar(sorted []string, word string, k int) map[string]int {
 }
 
 // Stem returns the stem of a folded word.
-func Stem(lang, word string) string { return stem(languageIndex(lang), word) }
+func Stem(lang, word string) string { return analysis.Find(lang).Stem(word) }
 
 // MergedLikeBuilt builds the documents whole, and in parts of which some die
 // before they are merged, and tells in what the two segments differ.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/2ps-project/waymark/node/search/analysis"
 )
 
 func knownFacet(f Facet) bool { return slices.Contains(Facets(), f) }
@@ -54,7 +56,7 @@ func facetValue(f Facet, v string) (string, error) {
 	case Country:
 		return strings.ToUpper(v), nil
 	case Language:
-		return baseLanguage(v), nil
+		return analysis.Base(v), nil
 	case OpenNow:
 		switch strings.ToLower(v) {
 		case "true", "1", "yes", "on":

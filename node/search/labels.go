@@ -2,6 +2,8 @@ package search
 
 import (
 	"slices"
+
+	"github.com/2ps-project/waymark/node/search/analysis"
 )
 
 // labels finds codes by the words of their labels in all languages.
@@ -32,19 +34,17 @@ func newLabels(list []Label) *labels {
 			continue
 		}
 		c := code{facet, e.Code}
-		lang := languageIndex(baseLanguage(e.Language))
+		lang := analysis.Find(e.Language)
 		if lang >= 0 {
 			l.langs |= 1 << lang
 		}
-		for _, w := range foldWords(e.Text[:min(len(e.Text), maxLabelSize)]) {
-			if len(w) < 3 || isStop(lang, w) {
+		for _, w := range analysis.Fold(e.Text[:min(len(e.Text), maxLabelSize)]) {
+			if len(w) < 3 || lang.Stop(w) {
 				continue
 			}
 			add(by, w, c)
 			if lang >= 0 {
-				if s := stem(lang, w); s != w {
-					add(by, stemPrefix(lang)+s, c)
-				}
+				lang.Terms(w, func(key string) { add(by, key, c) })
 			}
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/2ps-project/waymark/node/search/analysis"
 )
 
 // Errors of a search. All are the fault of the question and safe to show.
@@ -172,7 +174,7 @@ func (q Query) normal() (Query, error) {
 	}
 	q.Facets, q.Countries, q.Languages, q.OpenNow = facets, nil, nil, false
 
-	q.Language = baseLanguage(q.Language)
+	q.Language = analysis.Base(q.Language)
 	q.From = strings.ToUpper(strings.TrimSpace(q.From))
 	if len(q.UsableFrom) > maxValues {
 		return q, fmt.Errorf("%w: %d places to use it from, at most %d can be asked at once", ErrBadQuery, len(q.UsableFrom), maxValues)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/2ps-project/waymark/node/search/analysis"
 )
 
 // Search answers one question from one snapshot. Errors: [ErrUnknownFacet],
@@ -49,7 +51,7 @@ type evaluation struct {
 	ctx   context.Context
 	q     Query
 	snap  *snapshot
-	lang  int // of the page; -1 = none that is understood
+	lang  analysis.Language // of the page
 	parts []part
 
 	groups  [][]form // what is wanted, in its forms
@@ -80,7 +82,7 @@ type part struct {
 var evaluations = sync.Pool{New: func() any { return &evaluation{} }}
 
 func (e *evaluation) begin(ctx context.Context, q Query, snap *snapshot) {
-	e.ctx, e.q, e.snap, e.lang = ctx, q, snap, languageIndex(q.Language)
+	e.ctx, e.q, e.snap, e.lang = ctx, q, snap, analysis.Find(q.Language)
 	for i := range snap.views {
 		v := &snap.views[i]
 		p := part{view: v, base: v.live, day: v.seg.fresh(dayOf(q.Now)), open: v.seg.opening(q.Now)}

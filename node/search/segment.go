@@ -31,7 +31,7 @@ type segment struct {
 	postTF  []uint8  // weighted occurrences
 	posOff  []uint32 // of the positions of term i in pos
 	pos     []byte   // for each posting of a word as written: uvarint count, then uvarint steps
-	langs   uint16   // bit i: some text is in languageCodes[i]
+	langs   uint16   // bit i: some text is in analysis.Languages()[i]
 
 	facets    [storedFacets]values
 	coverage  values // ISO codes; everywhere; "DE-*" = some part of DE

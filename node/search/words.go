@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/2ps-project/waymark/node/search/analysis"
 )
 
 // wanted is one thing that a question asks to find: a word, or several that
@@ -18,7 +20,7 @@ type wanted struct {
 // parseText reads what a reader wrote. Any bytes are an answerable text; what
 // is over the bounds is not looked at. Double quotes of all typographies make
 // phrases; there are no other operators.
-func parseText(text string, lang int) []wanted {
+func parseText(text string, lang analysis.Language) []wanted {
 	text = strings.TrimSpace(text)
 	for i, n := 0, 0; i < len(text); n++ {
 		if n == MaxQueryRunes {
@@ -38,7 +40,7 @@ func parseText(text string, lang int) []wanted {
 			_, n := utf8.DecodeRuneInString(text[i:])
 			part, rest, closes = text[:i], text[i+n:], true
 		}
-		ws := foldWords(part)
+		ws := analysis.Fold(part)
 		ws = ws[:min(len(ws), MaxWords-count)]
 		count += len(ws)
 		switch {
@@ -62,12 +64,12 @@ func parseText(text string, lang int) []wanted {
 
 // slim leaves out what is asked twice and, if anything else is asked, the
 // words that carry nothing.
-func slim(list []wanted, lang int) []wanted {
+func slim(list []wanted, lang analysis.Language) []wanted {
 	var out, idle []wanted
 	for _, w := range list {
 		same := func(o wanted) bool { return o.quoted == w.quoted && slices.Equal(o.words, w.words) }
 		switch {
-		case !w.quoted && isStop(lang, w.words[0]):
+		case !w.quoted && lang.Stop(w.words[0]):
 			if !slices.ContainsFunc(idle, same) {
 				idle = append(idle, w)
 			}
@@ -116,7 +118,7 @@ const maxTypoForms = 64
 // forms returns the ways in which the listings of s can have w, the best
 // first, and whether only a typing mistake explains it. It does not depend on
 // how the listings are spread over segments.
-func (s *snapshot) forms(w wanted, lang int) (list []form, typo bool) {
+func (s *snapshot) forms(w wanted, lang analysis.Language) (list []form, typo bool) {
 	if w.quoted && len(w.words) > 1 {
 		return []form{{kind: formPhrase, phrase: w.words, weight: 1}}, false
 	}
@@ -127,12 +129,12 @@ func (s *snapshot) forms(w wanted, lang int) (list []form, typo bool) {
 	}
 	found := s.has(word)
 	if lang >= 0 {
-		st := stem(lang, word)
+		st := lang.Stem(word)
 		found = s.addStem(&list, lang, word, st, weightStem) || found
 	}
-	for other := range stemmers {
+	for other := range analysis.Language(analysis.Count) {
 		if other != lang && s.langs&(1<<other) != 0 {
-			s.addStem(&list, other, word, stem(other, word), weightOtherStem)
+			s.addStem(&list, other, word, other.Stem(word), weightOtherStem)
 		}
 	}
 	for _, p := range [...][2]string{{"ae", "a"}, {"oe", "o"}, {"ue", "u"}, {"aa", "a"}} {
@@ -150,7 +152,7 @@ func (s *snapshot) forms(w wanted, lang int) (list []form, typo bool) {
 		before := len(list)
 		s.addSimilar(&list, word, 0, "")
 		if lang >= 0 {
-			s.addSimilar(&list, stem(lang, word), 3, stemPrefix(lang))
+			s.addSimilar(&list, lang.Stem(word), len(lang.KeyPrefix()), lang.KeyPrefix())
 		}
 		typo = len(list) > before
 	}
@@ -161,7 +163,7 @@ func (s *snapshot) forms(w wanted, lang int) (list []form, typo bool) {
 }
 
 // addStem adds the forms that share a stem and tells whether there are any.
-func (s *snapshot) addStem(list *[]form, lang int, word, st string, weight float32) bool {
+func (s *snapshot) addStem(list *[]form, lang analysis.Language, word, st string, weight float32) bool {
 	found := false
 	try := func(key string) {
 		if key != word && s.has(key) && !slices.ContainsFunc(*list, func(f form) bool { return f.key == key }) {
@@ -169,7 +171,7 @@ func (s *snapshot) addStem(list *[]form, lang int, word, st string, weight float
 			found = true
 		}
 	}
-	try(stemPrefix(lang) + st)
+	try(lang.Key(st))
 	try(st) // a word that is its own stem is kept once
 	return found
 }
@@ -188,12 +190,12 @@ func (s *snapshot) addLabels(list *[]form) bool {
 	}
 	// The stem of a label may be asked though no text has it.
 	word := (*list)[0].key
-	for lang := range stemmers {
+	for lang := range analysis.Language(analysis.Count) {
 		if s.labels.langs&(1<<lang) == 0 {
 			continue
 		}
-		st := stem(lang, word)
-		for _, key := range [...]string{stemPrefix(lang) + st, st} {
+		st := lang.Stem(word)
+		for _, key := range [...]string{lang.Key(st), st} {
 			for _, c := range s.labels.of(key) {
 				if !slices.Contains(codes, c) && s.hasCode(c) {
 					codes = append(codes, c)
@@ -220,7 +222,7 @@ func (s *snapshot) addSimilar(list *[]form, word string, skip int, prefix string
 		d := &v.seg.terms
 		from, to := d.beginning(prefix)
 		if prefix == "" {
-			from = d.after("\x01", 0, d.len())
+			from = d.after(analysis.Derived, 0, d.len())
 		}
 		d.similar(from, to, skip, letters, k, func(t, e int) {
 			if v.living(v.seg.postings(t)) > 0 {

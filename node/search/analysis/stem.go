@@ -1,4 +1,4 @@
-package search
+package analysis
 
 import (
 	"strings"
@@ -19,7 +19,7 @@ import (
 // stemmers holds one for each of [Languages], in their order. They take and
 // return folded words: a word asked without its accents has the same stem as
 // the word written with them.
-var stemmers = [...]func(string) string{
+var stemmers = [Count]func(string) string{
 	stemCzech,
 	snowball(german.Stem),
 	stemGreek,
@@ -35,12 +35,14 @@ var stemmers = [...]func(string) string{
 	stemSwedish,
 }
 
-// stem returns the stem of a folded word in the language with that index.
-func stem(lang int, word string) string {
-	if len(word) < 3 || word[0] <= '9' {
+// Stem returns the stem of a folded word: what its inflections share. It is
+// the word itself where the language is [Unknown], for numbers, and for words
+// of fewer than three bytes.
+func (l Language) Stem(word string) string {
+	if l < 0 || len(word) < 3 || word[0] <= '9' {
 		return word
 	}
-	s := stemmers[lang](word)
+	s := stemmers[l](word)
 	if len(s) < 2 || !utf8.ValidString(s) {
 		return word
 	}

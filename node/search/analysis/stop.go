@@ -1,12 +1,12 @@
-package search
+package analysis
 
 import "strings"
 
 // stopWords are the words of each language that carry nothing in a question.
 // They are indexed, so that phrases find them, but a question in their
 // language does not insist on them. Folded, as in the index.
-var stopWords = func() [len(stemmers)]map[string]struct{} {
-	var out [len(stemmers)]map[string]struct{}
+var stopWords = func() [Count]map[string]struct{} {
+	var out [Count]map[string]struct{}
 	for lang, list := range map[string]string{
 		"cs": `a aby ale ani az bez by byl bych co ci do i jak jako jako je jeho jen ji jsem jsme jsou k ke kde kdo kdy ktera ktere ktery ma mam me mi mit mne moje muj muze na nad ne nebo nejsem o od on ona po pod podle pro proti protoze s se si svuj tak ten to tu u uz v ve z za ze`,
 		"de": `aber als am an auch auf aus bei bin bis das dass dem den der des die dies doch du durch ein eine einem einen einer er es fur hat habe haben ich ihr im in ist ja kann man mein meine meinem meinen meiner mich mir mit nach nicht noch nur ob oder sein sich sie sind so uber um und uns von vor war was wenn wer wie wir wo zu zum zur`,
@@ -26,17 +26,17 @@ var stopWords = func() [len(stemmers)]map[string]struct{} {
 		for _, w := range strings.Fields(list) {
 			set[w] = struct{}{}
 		}
-		out[languageIndex(lang)] = set
+		out[Find(lang)] = set
 	}
 	return out
 }()
 
-// isStop tells whether a folded word carries nothing in the language with that
-// index; with -1 nothing is known to.
-func isStop(lang int, word string) bool {
-	if lang < 0 {
+// Stop tells whether a folded word carries nothing in the language. Of an
+// [Unknown] one nothing is known to.
+func (l Language) Stop(word string) bool {
+	if l < 0 {
 		return false
 	}
-	_, ok := stopWords[lang][word]
+	_, ok := stopWords[l][word]
 	return ok
 }

@@ -1,4 +1,4 @@
-package search
+package analysis
 
 import (
 	"sync"
@@ -52,13 +52,14 @@ func joins(r rune) bool {
 	return r >= 0x300 && unicode.In(r, unicode.Mn, unicode.Mc, unicode.Me)
 }
 
-const maxWordBytes = 64 // of a folded word; the rest of a longer one is not looked at
+// MaxWordBytes bounds a folded word; the rest of a longer one is not looked at.
+const MaxWordBytes = 64
 
-// words calls yield with every word of s, folded, in order. The slice is valid
+// Words calls yield with every word of s, folded, in order. The slice is valid
 // during the call. Invalid UTF-8 separates words.
-func words(s string, yield func(word []byte)) {
+func Words(s string, yield func(word []byte)) {
 	t := foldTable()
-	var buf [maxWordBytes + utf8.UTFMax*4]byte
+	var buf [MaxWordBytes + utf8.UTFMax*4]byte
 	w := buf[:0]
 	flush := func() {
 		if len(w) > 0 {
@@ -78,7 +79,7 @@ func words(s string, yield func(word []byte)) {
 				flush()
 				continue
 			}
-			if len(w) < maxWordBytes {
+			if len(w) < MaxWordBytes {
 				w = append(w, c)
 			}
 			continue
@@ -95,7 +96,7 @@ func words(s string, yield func(word []byte)) {
 		}
 		switch {
 		case f != "":
-			if len(w) < maxWordBytes {
+			if len(w) < MaxWordBytes {
 				w = append(w, f[:min(len(f), utf8.UTFMax*4)]...)
 			}
 		case joins(r):
@@ -106,21 +107,21 @@ func words(s string, yield func(word []byte)) {
 	flush()
 }
 
-// clip cuts w to maxWordBytes at the border of a letter.
+// clip cuts w to MaxWordBytes at the border of a letter.
 func clip(w []byte) []byte {
-	if len(w) <= maxWordBytes {
+	if len(w) <= MaxWordBytes {
 		return w
 	}
-	n := maxWordBytes
+	n := MaxWordBytes
 	for n > 0 && !utf8.RuneStart(w[n]) {
 		n--
 	}
 	return w[:n]
 }
 
-// foldWords returns the words of s, folded.
-func foldWords(s string) []string {
+// Fold returns the words of s, folded.
+func Fold(s string) []string {
 	var out []string
-	words(s, func(w []byte) { out = append(out, string(w)) })
+	Words(s, func(w []byte) { out = append(out, string(w)) })
 	return out
 }
