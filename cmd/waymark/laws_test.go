@@ -40,7 +40,9 @@ var laws = []law{
 		name:   "the foundations import nothing of ours",
 		reason: "what everybody uses must not drag anybody along: config is read by cmd and node only, listing, identity and locale are pure",
 		broken: func(pkg, what string) bool {
-			return slices.Contains([]string{"config", "node/listing", "federation/identity", "node/locale", "node/search"}, pkg) && ours(what)
+			return slices.ContainsFunc([]string{"config", "node/listing", "federation/identity", "node/locale", "node/search"}, func(foundation string) bool {
+				return in(pkg, foundation) && ours(what) && !in(what, foundation) // a parent is the front door of its children
+			})
 		},
 	},
 	{
@@ -196,6 +198,8 @@ func TestLawsAreEnforced(t *testing.T) {
 		{"federation does not know node", "node/catalog/x.go", module + "/federation/feed", false},
 		{"the foundations import nothing of ours", "config/x.go", module + "/node/listing", true},
 		{"the foundations import nothing of ours", "node/search/x.go", module + "/node/listing", true},
+		{"the foundations import nothing of ours", "node/search/x.go", module + "/node/search/analysis", false},
+		{"the foundations import nothing of ours", "node/search/analysis/x.go", module + "/node/listing", true},
 		{"the foundations import nothing of ours", "node/search/x_test.go", module + "/node/listing", false},
 		{"only cmd and node read the configuration", "node/web/x.go", module + "/config", true},
 		{"only cmd and node read the configuration", "node/x.go", module + "/config", false},
