@@ -179,8 +179,12 @@ func (v *View) Latest() []Holding {
 	return slices.SortedFunc(maps.Values(v.holding), func(a, b Holding) int { return a.Ruling.Target().Compare(b.Ruling.Target()) })
 }
 
-// Suspension is the ruling by which a member is suspended now.
+// Suspension is the ruling by which a member is silenced now: suspended, or
+// expelled.
 func (v *View) Suspension(o identity.OriginID) (Holding, bool) {
+	if h, ok := v.held(registry.Target{Kind: registry.RulingExpel, Origin: o}); ok {
+		return h, true
+	}
 	return v.held(registry.Target{Kind: registry.RulingSuspend, Origin: o})
 }
 

@@ -12,7 +12,7 @@ import (
 func (c *change) taken(country string) error {
 	n := int64(0)
 	for _, m := range c.members {
-		if m.Country == country && (m.Active() || m.Status == StatusSuspended) { // a suspended member may come back
+		if m.Country == country && m.Seated() {
 			n++
 		}
 	}

@@ -72,6 +72,8 @@ func (c *change) judge() error {
 		return c.record()
 	case KindCaretaker:
 		return c.caretaker()
+	case KindWithdraw:
+		return c.withdraw()
 	}
 	return fmt.Errorf("%w: it holds a command of the kind %q", ErrUnknownKind, c.command.Kind)
 }

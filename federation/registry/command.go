@@ -37,6 +37,8 @@ const (
 	KindRuling Kind = "ruling"
 	// KindCaretaker names a member's caretakers. Signed by that member.
 	KindCaretaker Kind = "caretaker"
+	// KindWithdraw ends a membership. Signed by that member.
+	KindWithdraw Kind = "withdraw"
 )
 
 // Command is a change of the registry as its signers made it.
@@ -90,6 +92,11 @@ type Object struct {
 	Proposal ID            `cbor:"1,keyasint"`
 	Hash     identity.Hash `cbor:"2,keyasint"`
 	Reason   string        `cbor:"3,keyasint,omitempty"`
+}
+
+// Withdraw is the payload of [KindWithdraw].
+type Withdraw struct {
+	Origin identity.OriginID `cbor:"1,keyasint"`
 }
 
 // SetNodes is the payload of [KindNode]: an envelope of type statement over

@@ -109,6 +109,18 @@ func golden(t *testing.T) ([][]byte, *registry.State) {
 	rule(registry.Ruling{Kind: registry.RulingRevoke, Origin: lt.Origin, Key: lt.Keys.Node.ID()}, pl, fi)
 	rule(registry.Ruling{Kind: registry.RulingCaretaker, Origin: lt.Origin, By: []identity.OriginID{de.Origin}}, pl, de)
 	rule(registry.Ruling{Kind: registry.RulingSuspend, Origin: fi.Origin}, pl, de)
+
+	// Machines and memberships: another node publishes, the others give keys, one
+	// leaves and one is put out.
+	m, _ := s.MemberByOrigin(lt.Origin)
+	node, key := lt.Fresh(identity.RoleNode, 1), lt.Fresh(identity.RolePublish, 2)
+	ch = lt.Adding(key)
+	ch.Epoch, ch.Machine = m.Epoch+1, &registry.Machine{Key: node.Public(), Publisher: true}
+	do(registry.KindKeys, SetKeys(t, s, ch, key, node), lt)
+	given := lt.Fresh(identity.RoleAdmin, 9)
+	rule(registry.Ruling{Kind: registry.RulingRekey, Origin: lt.Origin, Change: SetKeys(t, s, lt.Adding(given), given).Statement}, pl, de)
+	rule(registry.Ruling{Kind: registry.RulingExpel, Origin: fi.Origin}, pl, de)
+	do(registry.KindWithdraw, registry.Withdraw{Origin: de.Origin}, de)
 	return log, s
 }
 

@@ -31,6 +31,13 @@ type KeyChange struct {
 	Good *feed.Place `cbor:"7,keyasint,omitempty"`
 	// Seal replaces the key to which others seal what only the member may read.
 	Seal *identity.SealPublicKey `cbor:"8,keyasint,omitempty"`
+	// Machine is the member's node that publishes from then on, in the place of
+	// the one before: a new one, or one of its mirrors. It signs the statement as
+	// the added keys do, and the epoch rises.
+	Machine *Machine `cbor:"9,keyasint,omitempty"`
+	// Stays keeps the node that published before as a mirror. Else it is struck
+	// off: it is lost, or in other hands.
+	Stays bool `cbor:"10,keyasint,omitempty"`
 }
 
 // NewKey is a key that a member adds.
@@ -96,6 +103,9 @@ func ParseKeyChange(f identity.FederationID, b []byte) (*KeyChange, error) {
 	for _, k := range ch.Add {
 		added = append(added, k.Public)
 	}
+	if ch.Machine != nil {
+		added = append(added, ch.Machine.Key)
+	}
 	if len(added) == 0 && len(e.Signatures) == 0 {
 		return ch, nil
 	}
@@ -115,6 +125,11 @@ func (ch KeyChange) clone() KeyChange {
 		seal := *ch.Seal
 		ch.Seal = &seal
 	}
+	if ch.Machine != nil {
+		machine := *ch.Machine
+		machine.Endpoints = slices.Clone(machine.Endpoints)
+		ch.Machine = &machine
+	}
 	return ch
 }
 
@@ -132,6 +147,16 @@ func (ch *KeyChange) check() error {
 		return fmt.Errorf("%w: a last good head without a revoked key, number or hash", ErrMalformed)
 	case ch.Seal != nil && *ch.Seal == identity.SealPublicKey{}:
 		return fmt.Errorf("%w: a seal key of zeros", ErrMalformed)
+	case ch.Machine != nil && ch.Epoch == 0, ch.Machine == nil && ch.Stays:
+		return fmt.Errorf("%w: another node publishes exactly when the epoch rises", ErrMalformed)
+	}
+	if ch.Machine != nil {
+		if err := checkMachines([]Machine{*ch.Machine}); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(ch.Add, func(k NewKey) bool { return k.Public == ch.Machine.Key }) {
+			return fmt.Errorf("%w: one key in two roles", ErrMalformed)
+		}
 	}
 	named := make(map[identity.KeyID]bool, changes)
 	for _, k := range ch.Add {
@@ -182,13 +207,35 @@ func (c *change) keys() error {
 		c.dropUnbacked()
 		return nil
 	}
-	if slices.ContainsFunc(c.rekeys, func(r Rekey) bool { return r.Change.Origin == ch.Origin }) {
+	return c.wait(Rekey{ID: c.command.ID, Hash: HashCommand(c.envelope), Change: *ch, By: c.by, Key: c.sheet()})
+}
+
+// wait puts a change of keys on hold; one waits at a time.
+func (c *change) wait(r Rekey) error {
+	if slices.ContainsFunc(c.rekeys, func(o Rekey) bool { return o.Change.Origin == r.Change.Origin }) {
 		return fmt.Errorf("%w: a change of this member's keys is waiting already; its admin key can object to it", ErrConflict)
 	}
-	c.rekeys = append(slices.Clone(c.rekeys), Rekey{
-		ID: c.command.ID, Hash: HashCommand(c.envelope), Change: *ch, By: c.by, Seq: c.seq, Due: c.time + RekeyWait, Key: c.sheet(),
-	})
+	r.Seq, r.Due = c.seq, c.time+RekeyWait
+	c.rekeys = append(slices.Clone(c.rekeys), r)
 	return nil
+}
+
+// rekeyByOthers does what a ruling says about the keys of the member at index i:
+// the change waits, or one that the others asked for is dropped.
+func (c *change) rekeyByOthers(i int, entry *Recorded) error {
+	r := &entry.Ruling
+	if r.Off {
+		c.rekeys = slices.DeleteFunc(slices.Clone(c.rekeys), func(w Rekey) bool { return w.Change.Origin == r.Origin && len(w.By) > 0 })
+		return nil
+	}
+	ch, err := ParseKeyChange(c.federation, r.Change)
+	if err != nil {
+		return err
+	}
+	if _, err := c.rekeyed(i, ch); err != nil {
+		return err
+	}
+	return c.wait(Rekey{ID: c.command.ID, Hash: entry.Hash, Change: *ch, By: entry.Signers})
 }
 
 // sheet is the recovery key that signed the command; zero when members did.
@@ -291,7 +338,36 @@ func (c *change) rekeyed(i int, ch *KeyChange) (Member, error) {
 	if ch.Seal != nil {
 		m.Seal = *ch.Seal
 	}
+	if ch.Machine != nil {
+		if err := c.replace(&m, *ch.Machine, ch.Stays); err != nil {
+			return m, err
+		}
+	}
 	return m, m.checkKeys()
+}
+
+// replace makes a machine the node of m that publishes.
+func (c *change) replace(m *Member, by Machine, stays bool) error {
+	known := slices.ContainsFunc(m.Nodes, func(n Node) bool { return n.Key == by.Key })
+	switch old, ok := m.Publisher(); {
+	case !known && c.holds(by.Key, -1):
+		return fmt.Errorf("%w: key %s is in use already, or was", ErrConflict, by.Key.ID())
+	case ok && old.Key == by.Key:
+		return fmt.Errorf("%w: this node publishes already", ErrConflict)
+	}
+	nodes := []Node{by.node()}
+	for _, n := range m.Nodes {
+		if n.Key == by.Key || n.Publisher && !stays {
+			continue
+		}
+		n.Publisher = false
+		nodes = append(nodes, n)
+	}
+	if len(nodes) > MaxNodes {
+		return fmt.Errorf("%w: %d nodes, a member has at most %d", ErrConflict, len(nodes), MaxNodes)
+	}
+	m.Nodes = nodes
+	return nil
 }
 
 // endOf is the end of an epoch, for keys that go out of use with no head named.
@@ -414,6 +490,9 @@ func (ch KeyChange) adjusted(m *Member) *KeyChange {
 	}
 	if ch.Good != nil && ch.Good.Epoch != m.Epoch {
 		ch.Good = nil
+	}
+	if p, ok := m.Publisher(); ok && ch.Machine != nil && ch.Machine.Key == p.Key {
+		ch.Machine, ch.Stays = nil, false
 	}
 	return &ch
 }

@@ -245,6 +245,10 @@ type Member struct {
 // Active reports whether the member's keys speak.
 func (m Member) Active() bool { return m.Status == StatusActive }
 
+// Seated reports whether the member has its place: it is active, or suspended and
+// may come back. Its country is not free.
+func (m Member) Seated() bool { return m.Active() || m.Status == StatusSuspended }
+
 // Key finds a key of the member by role and id that is in use.
 func (m Member) Key(role identity.Role, id identity.KeyID) (identity.PublicKey, bool) {
 	for _, k := range m.Keys {
@@ -299,5 +303,42 @@ func checkText(what, s string, most int) error {
 	case !utf8.ValidString(s), strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return fmt.Errorf("%w: %s contains characters that cannot be printed", ErrMalformed, what)
 	}
+	return nil
+}
+
+func (c *change) withdraw() error {
+	var p Withdraw
+	if err := c.payload(&p); err != nil {
+		return err
+	}
+	by, err := c.alone()
+	if err != nil {
+		return err
+	}
+	if by != p.Origin {
+		return fmt.Errorf("%w: a member withdraws itself; the others can expel it", ErrUnauthorised)
+	}
+	if c.active() == 1 {
+		return fmt.Errorf("%w: nobody would be left to keep the registry", ErrConflict)
+	}
+	return c.leave(c.origin(by), StatusWithdrawn)
+}
+
+// leave ends a membership. What the member published stays as it is, its keys
+// speak no more and are nobody else's, and its country is free.
+func (c *change) leave(i int, as Status) error {
+	m := c.members[i].clone()
+	m.Status = as
+	c.members = slices.Clone(c.members)
+	c.members[i] = m
+	c.rekeys = slices.DeleteFunc(slices.Clone(c.rekeys), func(r Rekey) bool { return r.Change.Origin == m.Origin })
+	// Nobody comes in any more by the word of who has left.
+	c.invitations = slices.Clone(c.invitations)
+	for j := range c.invitations {
+		if inv := &c.invitations[j]; inv.Sponsor == m.Origin && inv.Status == InvitationOpen {
+			inv.Status = InvitationCancelled
+		}
+	}
+	c.dropUnbacked()
 	return nil
 }

@@ -67,7 +67,13 @@ func (w *walk) keys() []byte {
 			ch.Good = &feed.Place{Epoch: s.Epoch, N: 1, Hash: identity.Hash{1}}
 		}
 	}
-	st, err := registry.SignKeyChange(w.f.Federation(), ch, k)
+	added := []*identity.Key{k}
+	if ch.Epoch != 0 && rapid.Bool().Draw(w.T, "another machine") {
+		node := m.Fresh(identity.RoleNode, rapid.Byte().Draw(w.T, "machine"))
+		ch.Machine, ch.Stays = &registry.Machine{Key: node.Public(), Publisher: true}, rapid.Bool().Draw(w.T, "the old one stays")
+		added = append(added, node)
+	}
+	st, err := registry.SignKeyChange(w.f.Federation(), ch, added...)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -77,7 +83,7 @@ func (w *walk) keys() []byte {
 func (w *walk) ruling() []byte {
 	m := w.member("ruled about")
 	r := registry.Ruling{Origin: m.Origin, Reason: registry.ReasonOther}
-	switch rapid.IntRange(0, 3).Draw(w.T, "kind") {
+	switch rapid.IntRange(0, 5).Draw(w.T, "kind") {
 	case 0:
 		r.Kind, r.Record = registry.RulingTakedown, feed.Key{rapid.Byte().Filter(func(b byte) bool { return b != 0 }).Draw(w.T, "record")}
 		r.Off = rapid.Bool().Draw(w.T, "lifted")
@@ -87,6 +93,19 @@ func (w *walk) ruling() []byte {
 		r.Kind, r.Key = registry.RulingRevoke, rapid.SampledFrom([]*identity.Key{m.Keys.Admin, m.Keys.Publish, m.Keys.Node}).Draw(w.T, "key").ID()
 	case 3:
 		r.Kind, r.By = registry.RulingCaretaker, []identity.OriginID{w.member("caretaker").Origin}
+	}
+	switch {
+	case r.Kind != "":
+	case rapid.IntRange(0, 9).Draw(w.T, "seldom") == 0:
+		r.Kind = registry.RulingExpel
+	default:
+		w.fresh++
+		k := m.Fresh(identity.RoleAdmin, w.fresh)
+		st, err := registry.SignKeyChange(w.f.Federation(), m.Adding(k), k)
+		if err != nil {
+			w.Fatal(err)
+		}
+		r.Kind, r.Change = registry.RulingRekey, st
 	}
 	r, err := registry.NewRuling(w.f.State, r, time.Unix(w.f.Time(), 0))
 	if err != nil {
@@ -105,7 +124,9 @@ func (w *walk) ruling() []byte {
 
 func (w *walk) other() []byte {
 	m := w.member("who")
-	switch rapid.IntRange(0, 3).Draw(w.T, "kind") {
+	switch rapid.IntRange(0, 30).Draw(w.T, "kind") % 10 {
+	case 9:
+		return w.command(registry.KindWithdraw, registry.Withdraw{Origin: m.Origin}, m)
 	case 0:
 		rekeys := w.f.Rekeys()
 		if len(rekeys) == 0 {
@@ -182,7 +203,17 @@ func (w *walk) checkMember(was, m registry.Member) {
 			w.Fatalf("the revoked key %s is in use", k.Public.ID())
 		}
 	}
+	publishers := 0
+	for _, n := range m.Nodes {
+		if n.Publisher {
+			publishers++
+		}
+	}
 	switch {
+	case publishers > 1:
+		w.Fatalf("%s has %d nodes that publish", m.Country, publishers)
+	case was.Status != "" && !was.Seated() && m.Status != was.Status:
+		w.Fatalf("%s was %s and is %s", m.Country, was.Status, m.Status)
 	case publish > 1:
 		w.Fatalf("%s has %d publish keys in use", m.Country, publish)
 	case len(m.Keys) > registry.MaxKeys:

@@ -16,12 +16,15 @@ import (
 type RulingKind string
 
 // The kinds of rulings. Each can be lifted by a later one, but for a
-// revocation: whoever lost a key adds another.
+// revocation, since whoever lost a key adds another, and for an expulsion, since
+// the country comes back by an invitation.
 const (
 	RulingTakedown  RulingKind = "takedown"  // a record is not shown
 	RulingSuspend   RulingKind = "suspend"   // a member's keys do not speak, its feed stays as it is
 	RulingRevoke    RulingKind = "revoke"    // a key of a member is taken away
 	RulingCaretaker RulingKind = "caretaker" // who may add alerts for a member that is dark
+	RulingExpel     RulingKind = "expel"     // a member is put out for good; it needs more signatures
+	RulingRekey     RulingKind = "rekey"     // a member that lost all its keys gets others, after [RekeyWait]
 )
 
 // The reasons for rulings. The list is open: a reason that is not known is kept
@@ -83,6 +86,9 @@ type Ruling struct {
 	Lasting bool   `cbor:"12,keyasint,omitempty"`
 	Reason  string `cbor:"13,keyasint"`
 	Text    string `cbor:"14,keyasint,omitempty"` // shown to everybody; at most 300 bytes
+	// Change is what becomes of the keys of a member that is given others: an
+	// envelope of type statement over a [KeyChange], signed by the new keys.
+	Change []byte `cbor:"15,keyasint,omitempty"`
 }
 
 // Target is what a ruling is about: of the rulings with one target, the one with
@@ -110,7 +116,7 @@ func (r *Ruling) Over(now time.Time) bool {
 
 // Clone shares nothing that a caller could change.
 func (r Ruling) Clone() Ruling {
-	r.By = slices.Clone(r.By)
+	r.By, r.Change = slices.Clone(r.By), slices.Clone(r.Change)
 	if r.Good != nil {
 		good := *r.Good
 		r.Good = &good
@@ -212,6 +218,10 @@ func (r *Ruling) check() error {
 		return bad("it ends before it begins")
 	case r.Kind == RulingRevoke && r.Off:
 		return bad("a revoked key does not come back; the member adds another one")
+	case r.Kind == RulingExpel && r.Off:
+		return bad("an expulsion is not lifted; the country can be invited again")
+	case (len(r.Change) != 0) != (r.Kind == RulingRekey && !r.Off):
+		return bad("a change of keys is named when a member is given others, and only then")
 	}
 	if r.Text != "" {
 		if err := checkText("the ruling's text", r.Text, MaxRulingText); err != nil {
@@ -219,7 +229,7 @@ func (r *Ruling) check() error {
 		}
 	}
 	switch r.Kind {
-	case RulingTakedown, RulingSuspend, RulingRevoke:
+	case RulingTakedown, RulingSuspend, RulingRevoke, RulingExpel, RulingRekey:
 		return nil
 	case RulingCaretaker:
 		return checkCaretakers(r.Origin, r.By)
@@ -273,6 +283,23 @@ func (s *State) Needed(o identity.OriginID) int {
 		n--
 	}
 	return max(1, s.policy.Needed(n))
+}
+
+// NeededFor is how many other active members must sign a ruling of a kind about
+// an origin. An expulsion needs two thirds of all others, those who are suspended
+// counted in so that nobody is put out by first silencing who would object, and
+// at least two.
+func (s *State) NeededFor(kind RulingKind, o identity.OriginID) int {
+	if kind != RulingExpel {
+		return s.Needed(o)
+	}
+	others := 0
+	for _, m := range s.members {
+		if m.Origin != o && m.Seated() {
+			others++
+		}
+	}
+	return max(2, s.Needed(o), (2*others+2)/3)
 }
 
 // Signer is the active member whose admin key in use has the id.
@@ -331,7 +358,7 @@ func (s *State) Tally(r *Ruling, keys []identity.KeyID) (signers []identity.Orig
 		return nil, 0, fmt.Errorf("%w: no other active member has signed the ruling", ErrUnauthorised)
 	}
 	slices.SortFunc(signers, func(a, b identity.OriginID) int { return bytes.Compare(a[:], b[:]) })
-	return signers, s.Needed(r.Origin), nil
+	return signers, s.NeededFor(r.Kind, r.Origin), nil
 }
 
 // admissible checks what a ruling says against the members and the policy.
@@ -350,6 +377,18 @@ func (s *State) admissible(r *Ruling) error {
 	}
 	if most := s.RulingCounter(r.Target()) + CounterStep; r.Counter > most {
 		return fmt.Errorf("%w: the ruling's counter is %d, at most %d can follow", ErrConflict, r.Counter, most)
+	}
+	if (r.Kind == RulingExpel || r.Kind == RulingRekey) && !s.members[i].Seated() {
+		return fmt.Errorf("%w: the member has left, it is %s", ErrConflict, s.members[i].Status)
+	}
+	if len(r.Change) != 0 {
+		ch, err := ParseKeyChange(s.federation, r.Change)
+		if err != nil {
+			return err
+		}
+		if ch.Origin != r.Origin {
+			return fmt.Errorf("%w: the change of keys is another member's", ErrConflict)
+		}
 	}
 	if r.Kind == RulingRevoke {
 		m := &s.members[i]

@@ -100,7 +100,7 @@ func (c *change) record() error {
 	if err != nil {
 		return err
 	}
-	if err := c.enforce(&entry.Ruling); err != nil {
+	if err := c.enforce(&entry); err != nil {
 		return err
 	}
 	c.dropUnbacked()
@@ -171,12 +171,13 @@ func (s *State) Recordable(r *Ruling) error {
 		return err
 	}
 	next := *s
-	return (&change{State: &next}).enforce(r)
+	return (&change{State: &next}).enforce(&Recorded{Ruling: *r})
 }
 
 // enforce does what a ruling says to the member that it is about. What is so
 // already stays so; takedowns change no member.
-func (c *change) enforce(r *Ruling) error {
+func (c *change) enforce(entry *Recorded) error {
+	r := &entry.Ruling
 	i := c.origin(r.Origin)
 	m := c.members[i].clone()
 	switch r.Kind {
@@ -190,10 +191,14 @@ func (c *change) enforce(r *Ruling) error {
 		switch {
 		case m.Status == to:
 			return nil
-		case !m.Active() && m.Status != StatusSuspended:
+		case !m.Seated():
 			return fmt.Errorf("%w: the member has left, it is %s", ErrConflict, m.Status)
 		}
 		m.Status = to
+	case RulingExpel:
+		return c.leave(i, StatusExpelled)
+	case RulingRekey:
+		return c.rekeyByOthers(i, entry)
 	case RulingCaretaker:
 		m.Caretakers = slices.Clone(r.By)
 	case RulingRevoke:

@@ -139,15 +139,20 @@ func (s *State) MemberByOrigin(o identity.OriginID) (Member, bool) {
 	return Member{}, false
 }
 
-// MemberByCountry finds the member of a country; the active one, if one is.
+// MemberByCountry finds the member of a country: the one that has its place, else
+// the one that came last of those who have left.
 func (s *State) MemberByCountry(country string) (Member, bool) {
 	found := -1
 	for i, m := range s.members {
-		if m.Country == country && (found < 0 || m.Active()) {
+		if m.Country != country {
+			continue
+		}
+		if m.Seated() {
 			found = i
-			if m.Active() {
-				break
-			}
+			break
+		}
+		if found < 0 || m.Since > s.members[found].Since {
+			found = i
 		}
 	}
 	if found < 0 {
@@ -236,7 +241,7 @@ func (s *State) admin(id identity.KeyID) (identity.PublicKey, int) {
 // recovery finds a member that is active or suspended by a recovery key of it.
 func (s *State) recovery(id identity.KeyID) (identity.PublicKey, int) {
 	for i, m := range s.members {
-		if m.Active() || m.Status == StatusSuspended {
+		if m.Seated() {
 			if k, ok := m.Key(identity.RoleRecovery, id); ok {
 				return k, i
 			}
