@@ -142,7 +142,7 @@ func (k *Keeper) serveStatus(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	st := k.Status()
-	a := answer{Leader: st.Leader, Voters: st.Voters, Quorum: st.Quorum, Voting: st.Voting, Version: registry.Version}
+	a := answer{Leader: st.Leader, Voters: st.Voters, Quorum: st.Quorum, Voting: st.Voting, Version: registry.Rules}
 	if s := k.State(); s != nil {
 		a.Seq, a.At, a.Hash = s.Seq(), s.Seq(), s.Hash()
 		if h, ok := k.ledger.hashAt(at); ok {

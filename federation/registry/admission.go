@@ -167,13 +167,7 @@ func (c *change) decide(i int) error {
 	p := c.proposals[i]
 	founding := !c.closed && p.Sponsor == c.founder
 	if !founding {
-		signed := 0
-		for _, o := range p.Approvals { // a member that has left since does not count
-			if m := c.origin(o); m >= 0 && c.members[m].Active() {
-				signed++
-			}
-		}
-		if signed < c.policy.Needed(c.active()) {
+		if c.Standing(p.Approvals) < c.Threshold() { // a member that has left since does not count
 			return nil
 		}
 	}
@@ -217,6 +211,12 @@ func (c *change) approve() error {
 	if err := c.payload(&p); err != nil {
 		return err
 	}
+	if i, err := c.pending(p.Proposal, p.Hash); err != nil || i >= 0 {
+		if err != nil {
+			return err
+		}
+		return c.endorse(i)
+	}
 	i, err := c.waiting(p.Proposal, p.Hash)
 	if err != nil {
 		return err
@@ -253,6 +253,13 @@ func (c *change) object() error {
 	}
 	if i := slices.IndexFunc(c.rekeys, func(r Rekey) bool { return r.ID == p.Proposal }); i >= 0 {
 		return c.stop(i, by, p.Hash)
+	}
+	if i, err := c.pending(p.Proposal, p.Hash); err != nil || i >= 0 {
+		if err != nil {
+			return err
+		}
+		c.oppose(i, by, p.Reason)
+		return nil
 	}
 	i, err := c.waiting(p.Proposal, p.Hash)
 	if err != nil {

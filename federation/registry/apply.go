@@ -40,8 +40,13 @@ func (s *State) Apply(e Entry) (*State, error) {
 	next.hash = chain(s.hash, e.Encode())
 	next.seen = s.seen.add(c.ID, next.seq)
 	step := change{next, c, envelope, signers, recovering}
-	if c.Version > Version || c.Needs > Version {
-		return nil, fmt.Errorf("%w: a %s command needs version %d of the registry's rules, this program knows %d", ErrUnknownKind, c.Kind, max(c.Version, c.Needs), Version)
+	switch {
+	case c.Version > Version:
+		return nil, fmt.Errorf("%w: a %s command of version %d, this program reads %d", ErrUnknownKind, c.Kind, c.Version, Version)
+	case c.Needs > Rules:
+		return nil, fmt.Errorf("%w: a %s command needs version %d of the registry's rules, this program knows %d", ErrUnknownKind, c.Kind, c.Needs, Rules)
+	case max(c.Needs, since[c.Kind]) > s.rules:
+		return nil, fmt.Errorf("%w: a %s command counts from version %d of the registry's rules on, version %d holds; the members activate it first", ErrConflict, c.Kind, max(c.Needs, since[c.Kind]), s.rules)
 	}
 	if err := step.judge(); err != nil {
 		return nil, err
@@ -74,6 +79,8 @@ func (c *change) judge() error {
 		return c.caretaker()
 	case KindWithdraw:
 		return c.withdraw()
+	case KindPolicy, KindVocabulary, KindActivate:
+		return c.motion()
 	}
 	return fmt.Errorf("%w: it holds a command of the kind %q", ErrUnknownKind, c.command.Kind)
 }
@@ -124,8 +131,12 @@ type change struct {
 
 // payload decodes the command's payload.
 func (c *change) payload(v any) error {
-	if err := identity.Unmarshal(c.command.Payload, v); err != nil {
-		return fmt.Errorf("%w: %s: %v", ErrMalformed, c.command.Kind, err)
+	return decode(c.command.Kind, c.command.Payload, v)
+}
+
+func decode(kind Kind, payload []byte, v any) error {
+	if err := identity.Unmarshal(payload, v); err != nil {
+		return fmt.Errorf("%w: %s: %v", ErrMalformed, kind, err)
 	}
 	return nil
 }

@@ -21,8 +21,9 @@ const (
 	KindAdmit Kind = "admit"
 	// KindApprove consents to a proposal. Signed by one or more members.
 	KindApprove Kind = "approve"
-	// KindObject speaks against a proposal, or stops a change of the member's
-	// keys that its admin key did not sign. Signed by one member.
+	// KindObject speaks against a proposal, withdraws the member's own motion, or
+	// stops a change of the member's keys that its admin key did not sign. Signed
+	// by one member.
 	KindObject Kind = "object"
 	// KindNode states a member's nodes. Signed by that member.
 	KindNode Kind = "node"
@@ -39,6 +40,14 @@ const (
 	KindCaretaker Kind = "caretaker"
 	// KindWithdraw ends a membership. Signed by that member.
 	KindWithdraw Kind = "withdraw"
+	// KindPolicy sets the policy. Signed by as many members as an admission by
+	// the policy that still holds; it waits for those that are missing.
+	KindPolicy Kind = "policy"
+	// KindVocabulary changes taxonomies and the wording list. Signed like
+	// KindPolicy.
+	KindVocabulary Kind = "vocabulary"
+	// KindActivate has a later version of the rules hold. Signed like KindPolicy.
+	KindActivate Kind = "activate"
 )
 
 // Command is a change of the registry as its signers made it.
@@ -49,7 +58,8 @@ type Command struct {
 	ID         ID                    `cbor:"4,keyasint"` // random; makes sending it twice harmless
 	Base       uint64                `cbor:"5,keyasint"` // the last entry that its maker knew
 	Payload    []byte                `cbor:"6,keyasint"`
-	// Needs is the least [Version] that understands the command; 0 means 1.
+	// Needs is the least version of the rules that understands the command (see
+	// [Rules]); 0 means 1.
 	Needs uint64 `cbor:"7,keyasint,omitempty"`
 }
 
@@ -80,8 +90,9 @@ type Statement struct {
 	Secret     []byte    `cbor:"4,keyasint"` // shows that the newcomer holds the invitation
 }
 
-// Approve is the payload of [KindApprove]. It names what is approved by its
-// hash, so that an approval can never serve for something else.
+// Approve is the payload of [KindApprove]: of an admission or a [Motion]. It
+// names what is approved by its hash, so that an approval can never serve for
+// something else.
 type Approve struct {
 	Proposal ID            `cbor:"1,keyasint"`
 	Hash     identity.Hash `cbor:"2,keyasint"`

@@ -23,6 +23,11 @@ type encoded struct {
 	Rekeys      []Rekey               `cbor:"14,keyasint"`
 	Forks       []Fork                `cbor:"15,keyasint"`
 	Rulings     []Recorded            `cbor:"16,keyasint"`
+	Rules       uint64                `cbor:"17,keyasint"`
+	Motions     []Motion              `cbor:"18,keyasint"`
+	PolicySeq   uint64                `cbor:"19,keyasint"`
+	Taxonomies  []Taxonomy            `cbor:"20,keyasint"`
+	Wording     []Wording             `cbor:"21,keyasint"`
 }
 
 type encodedMember struct {
@@ -48,6 +53,7 @@ func (s *State) Encode() []byte {
 		Seq: s.seq, Hash: s.hash, Time: s.time, Closed: s.closed,
 		Invitations: s.invitations, Proposals: s.proposals, Policy: s.policy, Seen: s.seen.list(),
 		Rekeys: s.rekeys, Forks: s.forks, Rulings: s.rulings,
+		Rules: s.rules, Motions: s.motions, PolicySeq: s.policySeq, Taxonomies: s.taxonomies, Wording: s.wording,
 	}
 	for _, m := range s.members {
 		em := encodedMember{m.Origin, m.Country, m.Operator, m.OperatorType, m.Status, m.Epoch, m.Since, m.Seal, m.Keys, nil, m.Good, m.Caretakers}

@@ -17,6 +17,9 @@ type Genesis struct {
 	Demo    bool      `cbor:"4,keyasint"` // a demonstration; never exchanges anything with a real federation
 	Founded int64     `cbor:"5,keyasint"` // Unix seconds
 	Founder Candidate `cbor:"6,keyasint"`
+	// Rules is the version of the rules that holds from the beginning (see
+	// [Rules]); 0 means 1.
+	Rules uint64 `cbor:"7,keyasint,omitempty"`
 }
 
 // Keys are the private keys of a member's first node.
@@ -29,7 +32,7 @@ func (k Keys) all() []*identity.Key { return []*identity.Key{k.Admin, k.Publish,
 
 // Found makes the first entry of a new federation and the state after it.
 func Found(name string, demo bool, founder Candidate, keys Keys, now time.Time) (Entry, *State, error) {
-	g := Genesis{Version: Version, Name: name, Demo: demo, Founded: now.Unix(), Founder: founder}
+	g := Genesis{Version: Version, Name: name, Demo: demo, Founded: now.Unix(), Founder: founder, Rules: Rules}
 	rand.Read(g.Random[:])
 	return g.Sign(keys)
 }
@@ -70,8 +73,8 @@ func Begin(e Entry) (*State, error) {
 	if err := identity.Unmarshal(envelope.Body, g); err != nil {
 		return nil, fmt.Errorf("%w: genesis: %v", ErrMalformed, err)
 	}
-	if g.Version > Version {
-		return nil, fmt.Errorf("%w: the federation was founded under rules of version %d, this program knows %d", ErrUnknownKind, g.Version, Version)
+	if g.Version > Version || g.Rules > Rules {
+		return nil, fmt.Errorf("%w: the federation was founded in form %d under version %d of the rules, this program knows form %d and version %d", ErrUnknownKind, g.Version, g.Rules, Version, Rules)
 	}
 	if g.Version == 0 || g.Founded < 0 || e.Time != g.Founded {
 		return nil, fmt.Errorf("%w: a genesis without version, or with two times", ErrMalformed)
@@ -97,6 +100,7 @@ func Begin(e Entry) (*State, error) {
 		time:       e.Time,
 		members:    []Member{g.Founder.member(1)},
 		policy:     DefaultPolicy(),
+		rules:      max(g.Rules, 1),
 	}
 	return s, nil
 }

@@ -295,13 +295,8 @@ func validCode(s string, least int) bool {
 }
 
 func checkText(what, s string, most int) error {
-	switch {
-	case strings.TrimSpace(s) == "":
-		return fmt.Errorf("%w: %s is empty", ErrMalformed, what)
-	case len(s) > most:
-		return fmt.Errorf("%w: %s has %d bytes, at most %d are allowed", ErrMalformed, what, len(s), most)
-	case !utf8.ValidString(s), strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return fmt.Errorf("%w: %s contains characters that cannot be printed", ErrMalformed, what)
+	if fault := textFault(s, most); fault != "" {
+		return fmt.Errorf("%w: %s %s", ErrMalformed, what, fault)
 	}
 	return nil
 }
@@ -341,4 +336,17 @@ func (c *change) leave(i int, as Status) error {
 	}
 	c.dropUnbacked()
 	return nil
+}
+
+// textFault says what is wrong with a text, "" when nothing is.
+func textFault(s string, most int) string {
+	switch {
+	case strings.TrimSpace(s) == "":
+		return "is empty"
+	case len(s) > most:
+		return fmt.Sprintf("has %d bytes, at most %d are allowed", len(s), most)
+	case !utf8.ValidString(s), strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return "contains characters that cannot be printed"
+	}
+	return ""
 }

@@ -13,16 +13,25 @@ import (
 	"github.com/2ps-project/waymark/federation/identity"
 )
 
-// Version is the version of the registry's rules that this program knows. A
-// command may name a higher one as the least it needs; see [ErrUnknownKind].
+// Version is the version of the forms of what is signed: commands, statements,
+// rulings. One of a higher version cannot be read; see [ErrUnknownKind].
 const Version = 1
+
+// Rules is the version of the registry's rules that this program knows: which
+// kinds of commands there are and what they do. A federation begins with the
+// version of the program that founds it and goes over to a later one by
+// [KindActivate]. A command may name a higher one as the least it needs.
+const Rules = 2
 
 // Domain bytes of the registry's hashes (see [identity.Sum]).
 const (
-	domainEntry   = 0x30 // chain: previous hash, entry
-	domainCommand = 0x31 // a command's body, as approvals name it
-	domainRuling  = 0x32 // a ruling's body
-	domainRecover = 0x33 // a recovery's body
+	domainEntry    = 0x30 // chain: previous hash, entry
+	domainCommand  = 0x31 // a command's body, as approvals name it
+	domainRuling   = 0x32 // a ruling's body
+	domainRecover  = 0x33 // a recovery's body
+	domainPolicy   = 0x34 // a policy, as its next one names it
+	domainTaxonomy = 0x35 // a taxonomy, as a change of it names it
+	domainWording  = 0x36 // a wording list, as a change of it names it
 )
 
 // Errors of the registry. Everything that Apply refuses wraps one of them, and
@@ -65,7 +74,8 @@ var (
 	ErrChain = errors.New("the entry does not continue the registry")
 )
 
-// Limits. They hold for every node alike, so changing one is a new [Version].
+// Limits. They hold for every node alike, so changing one is a new version of
+// the [Rules].
 const (
 	MaxCommand   = 64 << 10        // bytes of an encoded command envelope
 	MaxEntry     = MaxCommand + 64 // bytes of an encoded entry
@@ -77,6 +87,7 @@ const (
 	MaxAdminKeys = 4               // admin keys of one member in use, and recovery keys
 	MaxRulings   = 16384           // rulings on record
 	MaxOpen      = 64              // open invitations of one member, and proposals waiting at once
+	MaxMotions   = 8               // motions of one member that wait at once
 
 	window = 10_000 // entries for which command ids are remembered and bases accepted
 )

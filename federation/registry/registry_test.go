@@ -188,7 +188,7 @@ func TestRefusals(t *testing.T) {
 			return w.entry(w.command(registry.Command{Kind: "takedown"}))
 		}},
 		"a known kind with new rules": {1, registry.ErrUnknownKind, func(w *world) registry.Entry {
-			return w.entry(w.command(registry.Command{Needs: registry.Version + 1}))
+			return w.entry(w.command(registry.Command{Needs: registry.Rules + 1}))
 		}},
 		"a stranger's kind of tomorrow": {1, registry.ErrUnauthorised, func(w *world) registry.Entry {
 			c := registry.Command{Version: 1, Federation: w.Federation(), Kind: "takedown", ID: registry.NewID(), Base: 1}

@@ -253,6 +253,9 @@ func (c *change) caretaker() error {
 	if err := checkCaretakers(p.Origin, p.By); err != nil {
 		return err
 	}
+	if n := int64(len(p.By)); n > c.policy.Caretakers {
+		return fmt.Errorf("%w: %d caretakers, the policy allows %d", ErrConflict, n, c.policy.Caretakers)
+	}
 	for _, o := range p.By {
 		if j := c.origin(o); j < 0 || !c.members[j].Active() {
 			return fmt.Errorf("%w: the caretaker %s is not an active member", ErrConflict, o)

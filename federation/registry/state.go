@@ -30,6 +30,12 @@ type State struct {
 	rekeys      []Rekey
 	forks       []Fork
 	rulings     []Recorded // sorted by target
+
+	rules      uint64
+	motions    []Motion
+	policySeq  uint64
+	taxonomies []Taxonomy // sorted by code
+	wording    []Wording  // sorted by language
 }
 
 // InvitationStatus is what has become of an invitation.
@@ -118,6 +124,12 @@ func (s *State) Time() int64 { return s.time }
 // FounderAdmits reports whether the founder's signature and an invitation's
 // secret still admit alone. It ends for ever with the third member.
 func (s *State) FounderAdmits() bool { return !s.closed }
+
+// Rules is the version of the rules that holds; at most what this program knows.
+func (s *State) Rules() uint64 { return s.rules }
+
+// PolicySeq is the entry that set the policy last; 0 for that of the beginning.
+func (s *State) PolicySeq() uint64 { return s.policySeq }
 
 // Policy is what the members have agreed on.
 func (s *State) Policy() Policy { return s.policy.clone() }
