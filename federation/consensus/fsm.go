@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -36,8 +37,17 @@ type fsm struct {
 	ctx    context.Context // ends when raft is to stop
 	halt   func(error)     // asks for raft to be stopped
 	branch registry.Branch // under which raft orders
-	dead   bool            // owned by raft's one applying goroutine
+
+	// Owned by raft's one applying goroutine.
+	dead   bool
+	next   uint64 // after the last entry of the log that has its place; 0 before the first
+	waited bool   // for entries before the first one
+	failed error  // why the last snapshot was not restored
 }
+
+// gapTime is how long the first entry of a log waits for those before it, which
+// only a peer has.
+const gapTime = time.Minute
 
 // result is what Apply answers to the leader that proposed.
 type result struct {
@@ -61,20 +71,25 @@ func (f *fsm) Apply(l *raft.Log) any {
 		changed := f.k.ledger.wait()
 		err := f.k.ledger.order(f.branch, o.Seq, &o.Before, o.Entry)
 		switch {
+		case err == nil:
+			f.next = max(f.next, o.Seq+1)
+			f.k.gap.Store(false)
 		case errors.Is(err, errSuperseded): // the voters are founded anew
 		case errors.Is(err, errGap):
-			// The raft log begins after what this node has of the registry.
-			f.k.gap.Store(true)
-			f.k.Poke()
-			select {
-			case <-changed:
+			if f.awaits(changed) {
 				continue
-			case <-f.ctx.Done():
+			}
+			if f.ctx.Err() != nil {
 				return f.die(f.ctx.Err())
 			}
-		case errors.Is(err, ErrStorage), errors.Is(err, registry.ErrUnknownKind):
+			f.askPeers()
+		case errors.Is(err, ErrStorage):
 			f.k.stop(err)
 			return f.die(err)
+		case errors.Is(err, registry.ErrUnknownKind):
+			// A newer program or a false leader: if a majority of the voters
+			// signs for it, it stops this node, as any other that follows.
+			f.askPeers()
 		case errors.Is(err, ErrSplit):
 			// Ordered for another place than the registry is at: by a leader
 			// that was no longer one, or a false one. Every voter refuses it
@@ -82,9 +97,34 @@ func (f *fsm) Apply(l *raft.Log) any {
 			f.k.Poke()
 			err = fmt.Errorf("%w: %w", errSuperseded, err)
 		}
-		f.k.gap.Store(false)
 		return result{o.Seq, err}
 	}
+}
+
+// awaits waits until an entry came from a peer, while the log has not yet led to
+// any place of the registry. After that a leader orders one entry after the
+// other, and what lies further on is a false one's: to wait for it would be to
+// wait for ever. It reports whether one came.
+func (f *fsm) awaits(changed <-chan struct{}) bool {
+	if f.next != 0 || f.waited {
+		return false
+	}
+	f.askPeers()
+	select {
+	case <-changed:
+		return true
+	case <-time.After(gapTime):
+		f.waited = true
+	case <-f.ctx.Done():
+	}
+	return false
+}
+
+// askPeers lets this node take entries from others too, up to what a head of the
+// registry confirms, until raft brings the next one.
+func (f *fsm) askPeers() {
+	f.k.gap.Store(true)
+	f.k.Poke()
 }
 
 func (f *fsm) die(err error) result {
@@ -147,9 +187,10 @@ func (s snapshot) Release() {}
 // Restore implements [raft.FSM].
 func (f *fsm) Restore(from io.ReadCloser) error {
 	defer from.Close()
-	if err := f.k.ledger.restore(f.branch, from); err != nil {
-		return fmt.Errorf("restore the registry: %w", err)
+	if f.failed = f.k.ledger.restore(f.branch, from); f.failed != nil {
+		return fmt.Errorf("restore the registry: %w", f.failed)
 	}
+	f.next = seqOf(f.k.State()) + 1
 	return nil
 }
 

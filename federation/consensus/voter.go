@@ -36,6 +36,7 @@ type voter struct {
 	id      raft.ServerID
 	raft    *raft.Raft
 	log     *logStore
+	door    *door
 	branch  registry.Branch // under which raft runs
 	notify  chan bool
 	damaged chan error
@@ -63,12 +64,9 @@ func (k *Keeper) runVoter(ctx context.Context, aside bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	v := &voter{k: k, branch: branch, notify: make(chan bool, 8), stable: map[raft.ServerID]time.Time{}, absent: map[raft.ServerID]time.Time{}, damaged: make(chan error, 1)}
-	layer := &streams{k: k, mark: streamMark(branch), done: make(chan struct{})}
-	transport := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: layer, MaxPool: 3, Timeout: rpcTimeout, Logger: k.raftLogger(),
-	})
-	defer transport.Close()
-	if err := v.open(ctx, dir, transport, aside); err != nil {
+	v.door = newDoor(v)
+	defer v.door.Close()
+	if err := v.open(ctx, dir, aside); err != nil {
 		return err
 	}
 	k.mu.Lock()
@@ -89,7 +87,7 @@ func (k *Keeper) runVoter(ctx context.Context, aside bool) error {
 }
 
 // open makes raft from what is on disk.
-func (v *voter) open(ctx context.Context, dir string, transport *raft.NetworkTransport, damaged bool) (err error) {
+func (v *voter) open(ctx context.Context, dir string, damaged bool) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil { // raft's snapshot files inherit only this
 		return fmt.Errorf("make the raft directory: %w", err)
 	}
@@ -127,13 +125,13 @@ func (v *voter) open(ctx context.Context, dir string, transport *raft.NetworkTra
 	if !used && !damaged && v.k.Bootstrap {
 		if last, err := v.k.Chain.Last(); err != nil || last != 1 {
 			v.k.Logger.Warn("the raft log is empty and the registry is not: this node waits to be taken in by the other voters")
-		} else if err := raft.BootstrapCluster(config, v.log, v.log, snapshots, transport, raft.Configuration{
+		} else if err := raft.BootstrapCluster(config, v.log, v.log, snapshots, v.door, raft.Configuration{
 			Servers: []raft.Server{{Suffrage: raft.Voter, ID: v.id, Address: address(v.k.id)}},
 		}); err != nil {
 			return fmt.Errorf("found the quorum: %w", err)
 		}
 	}
-	if err := v.beginAnew(config, snapshots, transport, used, damaged); err != nil {
+	if err := v.beginAnew(config, snapshots, v.door, used, damaged); err != nil {
 		return err
 	}
 	halt := func(err error) {
@@ -142,10 +140,18 @@ func (v *voter) open(ctx context.Context, dir string, transport *raft.NetworkTra
 		default:
 		}
 	}
-	v.raft, err = raft.NewRaft(config, &fsm{k: v.k, ctx: ctx, halt: halt, branch: v.branch}, v.log, v.log, snapshots, transport)
-	if err != nil {
-		return fmt.Errorf("start raft: %w", err)
+	machine := &fsm{k: v.k, ctx: ctx, halt: halt, branch: v.branch}
+	v.raft, err = raft.NewRaft(config, machine, v.log, v.log, snapshots, v.door)
+	switch {
+	case errors.Is(machine.failed, ErrStorage), errors.Is(machine.failed, registry.ErrUnknownKind):
+		if err != nil {
+			v.k.stop(machine.failed)
+			return machine.failed
+		}
+	case err != nil: // what is on disk makes no sense: the settings are always the same
+		return fmt.Errorf("%w: %v", errDamaged, err)
 	}
+	v.door.raft.Store(v.raft)
 	v.hurry(config)
 	return nil
 }
@@ -300,29 +306,22 @@ func (v *voter) leader() identity.NodeID {
 	return id
 }
 
-// streams is raft's network: the addresses are node ids, and the connections
-// come through the federation port.
+// streams is how raft reaches others: the addresses are node ids, and the
+// connections go to the federation port.
 type streams struct {
 	k    *Keeper
 	mark []byte // what each connection begins with; nothing in the first generation
-	done chan struct{}
+	done <-chan struct{}
 }
 
-// Accept implements [raft.StreamLayer].
+// Accept implements [raft.StreamLayer]. Who comes in is led to a room instead.
 func (s *streams) Accept() (net.Conn, error) {
-	select {
-	case c := <-s.k.conns:
-		return marked(c, s.mark), nil
-	case <-s.done:
-		return nil, net.ErrClosed
-	}
+	<-s.done
+	return nil, net.ErrClosed
 }
 
 // Close implements [raft.StreamLayer]. The federation port stays open.
-func (s *streams) Close() error {
-	close(s.done)
-	return nil
-}
+func (s *streams) Close() error { return nil }
 
 // Addr implements [raft.StreamLayer].
 func (s *streams) Addr() net.Addr { return nodeAddr(s.k.id) }

@@ -1,0 +1,4 @@
+package consensus
+
+// OpenLog opens the log of a voter that has stopped.
+var OpenLog = openLog
