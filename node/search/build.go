@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/RoaringBitmap/roaring/v2"
-
 	"github.com/2ps-project/waymark/node/search/analysis"
 )
 
@@ -41,8 +39,7 @@ type builder struct {
 	pos     []byte
 	facets  [storedFacets]valueLists
 	cover   valueLists
-	pros    []uint32
-	anon    []uint32
+	flags   valueLists
 	rules   map[string]uint32
 }
 
@@ -66,16 +63,15 @@ const noPos = math.MaxUint32
 func newBuilder(n int) *builder {
 	b := &builder{
 		seg: &segment{
-			n: n, all: roaring.New(), idOff: make([]uint32, 1, n+1), revision: make([]uint64, 0, n), length: make([]uint16, 0, n),
+			n: n, idOff: make([]uint32, 1, n+1), revision: make([]uint64, 0, n), length: make([]uint16, 0, n),
 			assured: make([]int32, 0, n), cadence: make([]int32, 0, n), lapse: make([]int32, 0, n), ages: make([][2]uint8, 0, n),
-			ptOff: make([]uint32, 1, n+1), hourOff: make([]uint32, 1, n+1),
+			ptOff: make([]uint32, 1, n+1), hourOff: make([]uint32, 1, n+1), ruleAt: make([]uint32, 1),
 		},
-		ids: map[string]uint32{}, cover: valueLists{}, rules: map[string]uint32{},
+		ids: map[string]uint32{}, cover: valueLists{}, flags: valueLists{}, rules: map[string]uint32{},
 	}
 	for i := range b.facets {
 		b.facets[i] = valueLists{}
 	}
-	b.seg.all.AddRange(0, uint64(n))
 	return b
 }
 
@@ -122,10 +118,10 @@ func (b *builder) add(n uint32, d *Doc) {
 	b.values(b.facets[6], n, tags)
 	b.coverage(n, country, d)
 	if d.ProfessionalsOnly {
-		b.pros = append(b.pros, n)
+		b.values(b.flags, n, []string{flagPros})
 	}
 	if d.AnonymousContact {
-		b.anon = append(b.anon, n)
+		b.values(b.flags, n, []string{flagAnon})
 	}
 	for _, p := range limit(d.Points, maxPoints) {
 		if p.valid() {
@@ -135,17 +131,23 @@ func (b *builder) add(n uint32, d *Doc) {
 	s.ptOff = append(s.ptOff, uint32(len(s.pts)))
 	for _, h := range limit(d.Hours, maxHours) {
 		if r, key, ok := newRule(h); ok {
-			number, seen := b.rules[key]
-			if !seen {
-				number = uint32(len(s.rules))
-				b.rules[key] = number
-				s.rules = append(s.rules, r)
-			}
-			s.hours = append(s.hours, channelHours{number, cmp.Or(h.Assured, d.Assured)})
+			s.hours = append(s.hours, channelHours{b.rule(&r, key), cmp.Or(h.Assured, d.Assured)})
 		}
 	}
 	s.hourOff = append(s.hourOff, uint32(len(s.hours)))
 	b.texts(n, d.Texts)
+}
+
+// rule files hours that are not known yet.
+func (b *builder) rule(r *rule, key string) uint32 {
+	number, seen := b.rules[key]
+	if !seen {
+		number = uint32(len(b.rules))
+		b.rules[key] = number
+		b.seg.ruleOf = r.append(b.seg.ruleOf)
+		b.seg.ruleAt = append(b.seg.ruleAt, uint32(len(b.seg.ruleOf)))
+	}
+	return number
 }
 
 func limit[T any](s []T, n int) []T { return s[:min(len(s), n)] }
@@ -300,13 +302,21 @@ func (b *builder) finish() *segment {
 	}
 	next := slices.Clone(s.postOff)
 	at := make([]uint32, len(b.posts))
-	s.postDoc, s.postTF = make([]uint32, len(b.posts)), make([]uint8, len(b.posts))
+	docs := make([]uint32, len(b.posts))
+	s.postTF = make([]uint8, len(b.posts))
 	for _, p := range b.posts {
 		i := next[rank[p.term]]
 		next[rank[p.term]]++
-		s.postDoc[i], s.postTF[i], at[i] = p.doc, p.tf, p.pos
+		docs[i], s.postTF[i], at[i] = p.doc, p.tf, p.pos
 	}
 	b.posts = nil
+	s.contOff = make([]uint32, 1, len(sorted)+1)
+	s.post = make([]uint16, 0, len(docs)+2*len(sorted))
+	for i := range sorted {
+		s.post = appendPostings(s.post, docs[s.postOff[i]:s.postOff[i+1]])
+		s.contOff = append(s.contOff, uint32(len(s.post)))
+	}
+	docs = nil
 	s.pos = make([]byte, 0, len(b.pos))
 	s.posOff = make([]uint32, len(sorted)+1)
 	for i := range sorted {
@@ -317,24 +327,22 @@ func (b *builder) finish() *segment {
 		}
 		s.posOff[i+1] = uint32(len(s.pos))
 	}
-	for i, l := range b.facets {
-		s.facets[i] = l.values(s.n)
-	}
-	s.coverage = b.cover.values(s.n)
-	s.pros, s.anon = bitmapOf(b.pros), bitmapOf(b.anon)
-	s.seal()
+	b.close()
 	return s
 }
 
-// seal derives what follows from the rest.
-func (s *segment) seal() {
-	s.grid()
-	s.anonDense = newBits(s.n)
-	s.anonDense.fill(s.anon)
-	for i, b := range ageBands {
-		s.bands[i] = s.aged(b.min, b.max)
+// close writes what the builder gathered beside the words.
+func (b *builder) close() {
+	s := b.seg
+	for _, l := range b.facets {
+		s.writeSets(l)
 	}
-	s.bytes = s.size()
+	s.writeSets(b.cover)
+	s.writeSets(b.flags)
+	s.grid()
+	if err := s.seal(); err != nil {
+		panic(err) // what was just made does not fit together
+	}
 }
 
 // skipPositions returns the length of the positions of one posting.
@@ -351,11 +359,12 @@ func skipPositions(b []byte) uint32 {
 
 // grid sorts the places of the documents into cells.
 func (s *segment) grid() {
-	s.points = make([]place, 0, len(s.pts))
+	s.cells = make([]place, 0, len(s.pts))
 	for doc := range uint32(s.n) {
 		for _, p := range s.pts[s.ptOff[doc]:s.ptOff[doc+1]] {
-			s.points = append(s.points, place{cellOf(p), doc, p})
+			x, y, z := p.vector()
+			s.cells = append(s.cells, place{cellOf(p), doc, float32(x), float32(y), float32(z)})
 		}
 	}
-	slices.SortStableFunc(s.points, func(a, b place) int { return cmp.Compare(a.cell, b.cell) })
+	slices.SortStableFunc(s.cells, func(a, b place) int { return cmp.Compare(a.cell, b.cell) })
 }

@@ -39,7 +39,7 @@ func MergedLikeBuilt(docs []Doc, parts int) string {
 				own = append(own, &old)
 			}
 		}
-		views = append(views, newView(build(own), nil).without(dying))
+		views = append(views, newView(build(own)).without(dying))
 	}
 	merged, _ := merge(views)
 	return differ(whole, merged)
@@ -52,26 +52,16 @@ func differ(a, b *segment) string {
 		return "documents"
 	case string(a.terms.blob) != string(b.terms.blob) || !equal(a.terms.off, b.terms.off):
 		return "terms"
-	case !equal(a.postOff, b.postOff) || !equal(a.postDoc, b.postDoc) || string(a.postTF) != string(b.postTF):
+	case !equal(a.postOff, b.postOff) || !equal(a.contOff, b.contOff) || !equal(a.post, b.post) || string(a.postTF) != string(b.postTF):
 		return "postings"
 	case !equal(a.posOff, b.posOff) || string(a.pos) != string(b.pos):
 		return "positions"
 	case !equal(a.length, b.length) || !equal(a.assured, b.assured) || !equal(a.ages, b.ages) || !equal(a.revision, b.revision):
 		return "columns"
-	case !equal(a.ptOff, b.ptOff) || !equal(a.points, b.points):
+	case !equal(a.ptOff, b.ptOff) || !equal(a.cells, b.cells):
 		return "places"
-	case !a.pros.Equals(b.pros) || !a.anon.Equals(b.anon):
-		return "flags"
-	}
-	for i := range a.facets {
-		if !equal(a.facets[i].names, b.facets[i].names) {
-			return "values of " + string(storedNames[i])
-		}
-		for j := range a.facets[i].sets {
-			if !a.facets[i].sets[j].Equals(b.facets[i].sets[j].Bitmap) {
-				return "documents of a value of " + string(storedNames[i])
-			}
-		}
+	case !equal(a.setDir, b.setDir) || string(a.setNames) != string(b.setNames) || !equal(a.setWords, b.setWords) || !equal(a.setLists, b.setLists):
+		return "sets"
 	}
 	for i := range a.n {
 		if !sameHours(a, b, i) {

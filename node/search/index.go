@@ -11,8 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/RoaringBitmap/roaring/v2"
 )
 
 // Options of an index. The zero value works.
@@ -94,8 +92,8 @@ func (x *Index) Len() int { return x.current.Load().count }
 // Refs yields every listing of the newest snapshot, in no order.
 func (x *Index) Refs(yield func(Ref) bool) {
 	for _, v := range x.current.Load().views {
-		for it := v.live.Iterator(); it.HasNext(); {
-			if !yield(v.seg.ref(it.Next())) {
+		for doc := range v.live.each {
+			if !yield(v.seg.ref(doc)) {
 				return
 			}
 		}
@@ -116,7 +114,7 @@ func (x *Index) Apply(b Batch) error {
 	fresh, idents := sortDocs(b.Put)
 	var added []view
 	for chunk := range slices.Chunk(fresh, chunkDocs) {
-		added = append(added, newView(build(chunk), nil))
+		added = append(added, newView(build(chunk)))
 	}
 	for _, r := range b.Delete {
 		idents = append(idents, identityOf(r.Country, r.ID))
@@ -138,7 +136,7 @@ func (x *Index) Apply(b Batch) error {
 		if len(dying) > 0 {
 			v = v.without(dying)
 		}
-		if v.live.GetCardinality() > 0 {
+		if v.count() > 0 {
 			views = append(views, v)
 		}
 	}
@@ -273,7 +271,7 @@ func (x *Index) mergeOnce() bool {
 		parts[i] = before[c]
 	}
 	seg, remap := merge(parts)
-	merged := newView(seg, nil)
+	merged := newView(seg)
 
 	x.write.Lock()
 	defer x.write.Unlock()
@@ -289,11 +287,11 @@ func (x *Index) mergeOnce() bool {
 			continue
 		}
 		alive[v.seg] = true
-		dying = died(dying, v.dead, remap[p])
+		dying = died(dying, v.live, remap[p])
 	}
 	for p := range parts {
 		if !alive[parts[p].seg] { // all of it died
-			dying = died(dying, parts[p].seg.all, remap[p])
+			dying = died(dying, nil, remap[p])
 		}
 	}
 	if len(dying) > 0 {
@@ -307,15 +305,12 @@ func (x *Index) mergeOnce() bool {
 	return true
 }
 
-// died appends the new numbers of what is in dead now and was alive when the
-// merge began.
-func died(list []uint32, dead *roaring.Bitmap, remap []uint32) []uint32 {
-	if dead == nil {
-		return list
-	}
-	for it := dead.Iterator(); it.HasNext(); {
-		if d := it.Next(); remap[d] != gone {
-			list = append(list, remap[d])
+// died appends the new numbers of what is not in live now and was alive when
+// the merge began.
+func died(list []uint32, live docBits, remap []uint32) []uint32 {
+	for d, to := range remap {
+		if to != gone && (live == nil || !live.has(uint32(d))) {
+			list = append(list, to)
 		}
 	}
 	return list

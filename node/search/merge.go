@@ -5,8 +5,6 @@ import (
 	"cmp"
 	"container/heap"
 	"slices"
-
-	"github.com/RoaringBitmap/roaring/v2"
 )
 
 const gone = ^uint32(0)
@@ -28,16 +26,10 @@ func merge(views []view) (*segment, [][]uint32) {
 			collect(b.facets[i], &from.facets[i], remap[v])
 		}
 		collect(b.cover, &from.coverage, remap[v])
-		b.pros = appendMapped(b.pros, from.pros, remap[v])
-		b.anon = appendMapped(b.anon, from.anon, remap[v])
+		collect(b.flags, &from.flags, remap[v])
 	}
-	for i, l := range b.facets {
-		s.facets[i] = l.values(s.n)
-	}
-	s.coverage = b.cover.values(s.n)
-	s.pros, s.anon = bitmapOf(b.pros), bitmapOf(b.anon)
 	mergeTerms(s, views, remap)
-	s.seal()
+	b.close()
 	return s, remap
 }
 
@@ -86,32 +78,34 @@ func (b *builder) copy(from *segment, doc uint32) {
 	for _, h := range from.hours[from.hourOff[doc]:from.hourOff[doc+1]] {
 		r := from.rules[h.rule]
 		_, key, _ := newRule(Hours{Zone: r.zone, AlwaysOpen: r.always, Weekly: r.weekly, Exceptions: r.exceptions})
-		number, seen := b.rules[key]
-		if !seen {
-			number = uint32(len(s.rules))
-			b.rules[key] = number
-			s.rules = append(s.rules, r)
-		}
-		s.hours = append(s.hours, channelHours{number, h.assured})
+		s.hours = append(s.hours, channelHours{b.rule(&r, key), h.assured})
 	}
 	s.hourOff = append(s.hourOff, uint32(len(s.hours)))
 }
 
+// collect gathers the living of each value; the lists are sorted in the end.
 func collect(into valueLists, from *values, remap []uint32) {
 	for i, name := range from.names {
-		if docs := appendMapped(into[name], from.sets[i].Bitmap, remap); len(docs) > 0 {
-			into[name] = docs
+		docs := into[name]
+		before := len(docs)
+		add := func(d uint32) bool {
+			if d = remap[d]; d != gone {
+				docs = append(docs, d)
+			}
+			return true
 		}
-	}
-}
-
-func appendMapped(into []uint32, set *roaring.Bitmap, remap []uint32) []uint32 {
-	for it := set.Iterator(); it.HasNext(); {
-		if d := remap[it.Next()]; d != gone {
-			into = append(into, d)
+		for _, d := range from.sets[i].list {
+			add(d)
 		}
+		from.sets[i].bits.each(add)
+		if len(docs) == 0 {
+			continue
+		}
+		if before > 0 && len(docs) > before && docs[before] < docs[before-1] {
+			slices.Sort(docs)
+		}
+		into[name] = docs
 	}
-	return into
 }
 
 // cursor walks the terms of one segment.
@@ -142,6 +136,8 @@ type entry struct {
 	pos []byte
 }
 
+func byDoc(a, b entry) int { return cmp.Compare(a.doc, b.doc) }
+
 func mergeTerms(s *segment, views []view, remap [][]uint32) {
 	var heads cursors
 	for v := range views {
@@ -152,14 +148,16 @@ func mergeTerms(s *segment, views []view, remap [][]uint32) {
 	heap.Init(&heads)
 	var names []string
 	var list []entry
-	s.postOff, s.posOff = []uint32{0}, []uint32{0}
+	var docs []uint32
+	s.postOff, s.posOff, s.contOff = []uint32{0}, []uint32{0}, []uint32{0}
 	for len(heads) > 0 {
 		name := string(heads[0].seg.terms.term(heads[0].term))
 		list = list[:0]
 		sources := 0
 		for len(heads) > 0 && string(heads[0].seg.terms.term(heads[0].term)) == name {
 			c := &heads[0]
-			list = c.entries(list, remap[c.view])
+			docs = c.seg.docs(c.term, docs[:0])
+			list = c.entries(list, docs, remap[c.view])
 			sources++
 			if c.term++; c.term == c.seg.terms.len() {
 				heap.Pop(&heads)
@@ -170,34 +168,38 @@ func mergeTerms(s *segment, views []view, remap [][]uint32) {
 		if len(list) == 0 {
 			continue
 		}
-		if sources > 1 {
-			slices.SortFunc(list, func(a, b entry) int { return cmp.Compare(a.doc, b.doc) })
+		if sources > 1 && !slices.IsSortedFunc(list, byDoc) {
+			slices.SortFunc(list, byDoc)
 		}
 		names = append(names, name)
+		docs = docs[:0]
 		for _, e := range list {
-			s.postDoc = append(s.postDoc, e.doc)
+			docs = append(docs, e.doc)
 			s.postTF = append(s.postTF, e.tf)
 			s.pos = append(s.pos, e.pos...)
 		}
-		s.postOff = append(s.postOff, uint32(len(s.postDoc)))
+		s.post = appendPostings(s.post, docs)
+		s.postOff = append(s.postOff, uint32(len(s.postTF)))
+		s.contOff = append(s.contOff, uint32(len(s.post)))
 		s.posOff = append(s.posOff, uint32(len(s.pos)))
 	}
-	s.postDoc, s.postTF, s.pos = slices.Clip(s.postDoc), slices.Clip(s.postTF), slices.Clip(s.pos)
+	s.post, s.postTF, s.pos = slices.Clip(s.post), slices.Clip(s.postTF), slices.Clip(s.pos)
 	s.terms = newDict(names)
 }
 
-// entries appends the living postings of the term at the cursor.
-func (c *cursor) entries(list []entry, remap []uint32) []entry {
-	p := c.seg.postings(c.term)
+// entries appends the living postings of the term at the cursor, whose
+// documents are docs.
+func (c *cursor) entries(list []entry, docs, remap []uint32) []entry {
+	tf := c.seg.postTF[c.seg.postOff[c.term]:c.seg.postOff[c.term+1]]
 	pos := c.seg.pos[c.seg.posOff[c.term]:c.seg.posOff[c.term+1]]
-	for i := p.from; i < p.to; i++ {
+	for i, doc := range docs {
 		var own []byte
 		if len(pos) > 0 {
 			n := skipPositions(pos)
 			own, pos = pos[:n], pos[n:]
 		}
-		if d := remap[c.seg.postDoc[i]]; d != gone {
-			list = append(list, entry{d, c.seg.postTF[i], own})
+		if d := remap[doc]; d != gone {
+			list = append(list, entry{d, tf[i], own})
 		}
 	}
 	return list

@@ -12,21 +12,22 @@ func (v *view) phrase(words []string) (docs []uint32, tf []uint8) {
 	s := v.seg
 	lists := make([]int, len(words))
 	rarest := 0
+	frequency := func(t int) uint32 { return s.postOff[t+1] - s.postOff[t] }
 	for i, w := range words {
 		t := s.terms.find(w)
 		if t < 0 {
 			return nil, nil
 		}
-		lists[i] = t
-		if p, q := s.postings(t), s.postings(lists[rarest]); p.to-p.from < q.to-q.from {
+		if lists[i] = t; frequency(t) < frequency(lists[rarest]) {
 			rarest = i
 		}
 	}
-	p := s.postings(lists[rarest])
-	candidates := slices.DeleteFunc(slices.Clone(s.postDoc[p.from:p.to]), v.isDead)
+	candidates := slices.DeleteFunc(s.docs(lists[rarest], nil), v.isDead)
+	var buf []uint32
 	for i, t := range lists {
 		if i != rarest {
-			candidates = common(candidates, s.postDoc[s.postOff[t]:s.postOff[t+1]])
+			buf = s.docs(t, buf[:0])
+			candidates = common(candidates, buf)
 		}
 	}
 	// starts[i]: where the phrase could begin in candidates[i].
@@ -70,7 +71,7 @@ func (s *segment) positions(term int, docs []uint32) [][]uint32 {
 	out := make([][]uint32, 0, len(docs))
 	all := make([]uint32, 0, 2*len(docs))
 	pos := s.pos[s.posOff[term]:s.posOff[term+1]]
-	for _, d := range s.postDoc[s.postOff[term]:s.postOff[term+1]] {
+	for _, d := range s.docs(term, nil) {
 		if len(out) == len(docs) {
 			break
 		}

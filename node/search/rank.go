@@ -39,34 +39,33 @@ func (e *evaluation) rank() error {
 	if from == to {
 		return nil
 	}
-	var buf [512]uint32
 	for i := range e.parts {
-		if err := e.ctx.Err(); err != nil {
-			return err
+		e.prepare(&e.parts[i])
+	}
+	if err := e.ctx.Err(); err != nil {
+		return err
+	}
+	hits := make([]docBits, len(e.parts))
+	for i := range e.parts {
+		hits[i] = e.parts[i].hits
+	}
+	switch e.q.Order {
+	case ByID:
+		e.pick(leaf{sets: hits, skip: from, take: to - from, alike: true})
+	case ByDistance:
+		e.nearest(from, to)
+	default:
+		l := ladder{e: e, skip: from, left: to - from}
+		l.descend(hits, e.total, 0)
+		if len(e.groups) > 0 {
+			e.need()
+			e.scoreNeeded()
 		}
-		p := &e.parts[i]
-		e.prepare(p)
-		it := p.hits.ManyIterator()
-		for n := it.NextMany(buf[:]); n > 0; n = it.NextMany(buf[:]) {
-			for _, d := range buf[:n] {
-				c := candidate{e.key(p, d), int32(i), d}
-				switch {
-				case to > insertUpTo:
-					e.best = append(e.best, c)
-				case len(e.best) < to || e.compare(c, e.best[to-1]) < 0:
-					at, _ := slices.BinarySearchFunc(e.best, c, e.compare)
-					if len(e.best) == to {
-						e.best = e.best[:to-1]
-					}
-					e.best = slices.Insert(e.best, at, c)
-				}
-			}
+		for _, leaf := range e.leaves {
+			leaf.alike = leaf.alike && len(e.groups) == 0
+			e.pick(leaf)
 		}
 	}
-	if to > insertUpTo {
-		slices.SortFunc(e.best, e.compare)
-	}
-	e.best = append(e.best[:0], e.best[from:to]...)
 	return nil
 }
 
@@ -74,13 +73,244 @@ func (e *evaluation) rank() error {
 func (e *evaluation) prepare(p *part) {
 	s := p.view.seg
 	if e.q.From != "" {
-		p.usable = e.scratch.words64(s.n)
-		p.usable.fill(s.usableFrom([]string{e.q.From}))
+		p.usable = e.usableFrom(s, []string{e.q.From})
 	}
 	if e.q.Language != "" {
-		p.lang = e.scratch.words64(s.n)
-		p.lang.fill(s.facets[slices.Index(storedNames[:], Language)].of(e.q.Language))
+		set := s.facets[slices.Index(storedNames[:], Language)].of(e.q.Language)
+		if set == nil || set.bits == nil {
+			p.lang = e.memory.bits(s.n)
+			if set != nil {
+				set.orInto(p.lang)
+			}
+		} else {
+			p.lang = set.bits
+		}
 	}
+}
+
+// ladder walks down the steps of the order: usable from here, in my language,
+// anonymous contact, open now, then freshness. At each it goes first to the
+// hits that are on the upper side, and steps over those that stand before the
+// page or behind it as a whole, so that few hits are ever looked at one by one.
+type ladder struct {
+	e    *evaluation
+	skip int // hits before the page that are still to be stepped over
+	left int // places of the page that are still free
+	free [rungs + freshnessSteps][][]docBits
+}
+
+const (
+	rungUsable = iota
+	rungLanguage
+	rungAnonymous
+	rungOpen
+	rungFresh
+	rungs
+)
+
+// leaf is a group of hits that stand on one step of the ladder, or are few.
+type leaf struct {
+	sets       []docBits // of each part; nil = cands
+	cands      [2]int    // of evaluation.cands
+	skip, take int
+	alike      bool // but for the text
+}
+
+// few hits are sorted rather than divided further.
+const few = 128
+
+// descend goes through n hits, which are alike in the rungs before rung.
+func (l *ladder) descend(sets []docBits, n, rung int) {
+	switch {
+	case n == 0 || l.left == 0:
+		return
+	case l.skip >= n:
+		l.skip -= n
+		return
+	case n <= few || rung == rungs:
+		l.leaf(sets, n, rung)
+		return
+	case rung == rungUsable && l.e.q.From == "" || rung == rungLanguage && l.e.q.Language == "":
+		l.descend(sets, n, rung+1)
+		return
+	}
+	own := l.take(sets, rung)
+	defer func() { l.free[rung] = append(l.free[rung], own) }()
+	if rung == rungFresh {
+		for step := range freshnessSteps {
+			some := 0
+			for i := range sets {
+				some += sets[i].split(l.e.parts[i].day.sets[step].bits, own[i], nil)
+			}
+			l.descend(own, some, rung+1)
+		}
+		return
+	}
+	upper := 0
+	for i := range sets {
+		upper += sets[i].split(l.e.parts[i].rung(rung), own[i], nil)
+	}
+	l.descend(own, upper, rung+1)
+	if l.left == 0 || upper == n {
+		return
+	}
+	for i := range sets {
+		sets[i].split(l.e.parts[i].rung(rung), nil, own[i])
+	}
+	l.descend(own, n-upper, rung+1)
+}
+
+func (p *part) rung(i int) docBits {
+	switch i {
+	case rungUsable:
+		return p.usable
+	case rungLanguage:
+		return p.lang
+	case rungAnonymous:
+		return p.view.seg.anon
+	}
+	return p.open.states[hoursOpen].bits
+}
+
+// take returns sets to write on.
+func (l *ladder) take(like []docBits, rung int) []docBits {
+	if n := len(l.free[rung]); n > 0 {
+		out := l.free[rung][n-1]
+		l.free[rung] = l.free[rung][:n-1]
+		return out
+	}
+	out := make([]docBits, len(like))
+	for i := range like {
+		out[i] = l.e.memory.longs.take(len(like[i]))
+	}
+	return out
+}
+
+func (l *ladder) leaf(sets []docBits, n, rung int) {
+	e := l.e
+	f := leaf{skip: l.skip, take: min(n-l.skip, l.left), alike: rung == rungs}
+	l.skip, l.left = 0, l.left-f.take
+	if n <= few {
+		f.cands[0] = len(e.cands)
+		for i := range sets {
+			for d := range sets[i].each {
+				e.cands = append(e.cands, candidate{part: int32(i), doc: d})
+			}
+		}
+		f.cands[1] = len(e.cands)
+	} else { // more than a page has: so there are two of these at most
+		f.sets = make([]docBits, len(sets))
+		for i := range sets {
+			f.sets[i] = e.memory.longs.take(len(sets[i]))
+			copy(f.sets[i], sets[i])
+		}
+	}
+	e.leaves = append(e.leaves, f)
+}
+
+// need notes whose score matters.
+func (e *evaluation) need() {
+	for i := range e.parts {
+		e.parts[i].need = e.memory.bits(e.parts[i].view.seg.n)
+	}
+	for _, f := range e.leaves {
+		for i, set := range f.sets {
+			e.parts[i].need.or(set)
+		}
+	}
+	for _, c := range e.cands {
+		e.parts[c.part].need.set(c.doc)
+	}
+}
+
+// pick appends the hits of a leaf that belong on the page.
+func (e *evaluation) pick(f leaf) {
+	from, depth := len(e.best), f.skip+f.take
+	for _, c := range e.cands[f.cands[0]:f.cands[1]] {
+		c.key = e.key(&e.parts[c.part], c.doc)
+		e.keep(from, depth, c)
+	}
+	for i, set := range f.sets {
+		p := &e.parts[i]
+		n := 0
+		for d := range set.each {
+			if f.alike && n == depth {
+				break // the rest have higher numbers
+			}
+			n++
+			e.keep(from, depth, candidate{e.key(p, d), int32(i), d})
+		}
+	}
+	e.cut(from, f.skip, depth)
+}
+
+// keep takes a candidate among the best from a place in the list on.
+func (e *evaluation) keep(from, depth int, c candidate) {
+	own := e.best[from:]
+	if depth > insertUpTo {
+		e.best = append(e.best, c)
+		return
+	}
+	if len(own) == depth {
+		if e.compare(c, own[depth-1]) >= 0 {
+			return
+		}
+		e.best = e.best[:len(e.best)-1]
+		own = own[:depth-1]
+	}
+	at, _ := slices.BinarySearchFunc(own, c, e.compare)
+	e.best = slices.Insert(e.best, from+at, c)
+}
+
+// cut leaves of the best from a place on those of the page.
+func (e *evaluation) cut(from, skip, depth int) {
+	own := e.best[from:]
+	if depth > insertUpTo {
+		slices.SortFunc(own, e.compare)
+	}
+	n := copy(own, own[min(skip, len(own)):min(depth, len(own))])
+	e.best = e.best[:from+n]
+}
+
+// nearest puts the hits in the order of their distance.
+func (e *evaluation) nearest(from, to int) {
+	near := *e.q.Near
+	x, y, z := near.vector()
+	far := math.Inf(1) // square of the chord beyond which nothing is kept any more
+	for i := range e.parts {
+		p := &e.parts[i]
+		met := e.memory.bits(p.view.seg.n)
+		for j := range p.view.seg.cells {
+			c := &p.view.seg.cells[j]
+			if !p.hits.has(c.doc) || met.has(c.doc) {
+				continue
+			}
+			dx, dy, dz := float64(c.x)-x, float64(c.y)-y, float64(c.z)-z
+			if dx*dx+dy*dy+dz*dz > far {
+				continue
+			}
+			met.set(c.doc)
+			e.keep(0, to, candidate{e.key(p, c.doc), int32(i), c.doc})
+			if len(e.best) == to && to <= insertUpTo {
+				last := e.best[to-1]
+				chord := 2*math.Sin(min(e.parts[last.part].view.seg.nearest(near, last.doc)/earthKM/2, math.Pi/2)) + 2e-6
+				far = chord * chord
+			}
+		}
+	}
+	for i := range e.parts { // then who has no place
+		p := &e.parts[i]
+		n := 0
+		for d := range p.hits.each {
+			if p.view.seg.ptOff[d] == p.view.seg.ptOff[d+1] {
+				e.keep(0, to, candidate{0, int32(i), d})
+				if n++; n == to {
+					break
+				}
+			}
+		}
+	}
+	e.cut(0, from, to)
 }
 
 // key is the ladder as a number: usable from here and in my language, then
@@ -98,19 +328,11 @@ func (e *evaluation) key(p *part, d uint32) uint64 {
 		return 1<<32 - uint64(km*1000) // metres
 	}
 	var k uint64
-	if p.usable != nil && p.usable.has(d) {
-		k |= 2
-	}
-	if p.lang != nil && p.lang.has(d) {
-		k |= 1
-	}
-	k <<= 1
-	if p.view.seg.anonDense.has(d) {
-		k |= 1
-	}
-	k <<= 1
-	if p.open.dense.has(d) {
-		k |= 1
+	for i := range rungFresh {
+		k <<= 1
+		if b := p.rung(i); b != nil && b.has(d) {
+			k |= 1
+		}
 	}
 	k = k<<3 | uint64(lapsed-p.day.steps[d])
 	k <<= 16
@@ -127,12 +349,11 @@ const scoreSteps = 64
 func (e *evaluation) hit(c candidate) Hit {
 	p := &e.parts[c.part]
 	s := p.view.seg
-	h := Hit{Ref: s.ref(c.doc), Revision: s.revision[c.doc], Distance: -1, Freshness: freshnessNames[p.day.steps[c.doc]], Open: openNotStated}
-	switch {
-	case p.open.dense.has(c.doc):
-		h.Open = openTrue
-	case p.open.closed.Contains(c.doc):
-		h.Open = openFalse
+	h := Hit{Ref: s.ref(c.doc), Revision: s.revision[c.doc], Distance: -1, Freshness: freshnessNames[p.day.steps[c.doc]]}
+	for i := range p.open.states {
+		if p.open.states[i].has(c.doc) {
+			h.Open = openNames[i]
+		}
 	}
 	if e.q.Near != nil {
 		h.Distance = s.nearest(*e.q.Near, c.doc)
@@ -144,7 +365,7 @@ func (e *evaluation) hit(c candidate) Hit {
 	}
 	why(p.usable != nil && p.usable.has(c.doc), WhyUsable)
 	why(p.lang != nil && p.lang.has(c.doc), WhyLanguage)
-	why(s.anonDense.has(c.doc), WhyAnonymous)
+	why(s.anon.has(c.doc), WhyAnonymous)
 	why(h.Open == openTrue, WhyOpen)
 	why(p.day.steps[c.doc] == fresh, WhyFresh)
 	why(len(e.groups) > 0 && e.level == len(e.groups) && !e.typos, WhyWords)

@@ -5,8 +5,6 @@ import (
 	"math"
 	"math/bits"
 	"slices"
-
-	"github.com/RoaringBitmap/roaring/v2"
 )
 
 // BM25 with its usual constants.
@@ -15,171 +13,255 @@ const (
 	bm25B  = 0.75
 )
 
-// matches is one form of what is wanted, resolved in one segment.
+// matches is one form of what is wanted, as a segment has it: a range of terms,
+// or a list of documents, or a set.
 type matches struct {
-	docs   []uint32
+	terms  span
+	docs   []uint32 // of a phrase
 	tf     []uint8
-	set    *roaring.Bitmap // for a label, in place of docs
+	set    *docSet // of a label
 	weight float32
 }
 
-// findWords finds who has the words and how well: in each part, text and score.
-//
-// A group is one thing wanted. Its rarity is taken over all its forms and all
-// living listings, so a score does not depend on how they are spread over segments; the
-// groups are scored the rarest first, and a listing's best form of each counts.
+// findWords finds who has the words: in each part, text.
 func (e *evaluation) findWords() error {
 	list := parseText(e.q.Text, e.lang)
 	if len(list) == 0 {
 		return nil
 	}
-	resolved := make([][][]matches, len(list)) // of each group, of each part
-	rarity := make([]int, len(list))
-	for g, w := range list {
+	found := make([][]docBits, len(e.parts)) // of each part, of each group
+	for _, w := range list {
 		if err := e.ctx.Err(); err != nil {
 			return err
 		}
 		forms, typo := e.snap.forms(w, e.lang)
 		e.groups = append(e.groups, forms)
 		e.typos = e.typos || typo
-		resolved[g] = make([][]matches, len(e.parts))
+		rarity := 0
 		for i := range e.parts {
+			p := &e.parts[i]
+			b := e.memory.bits(p.view.seg.n)
+			have := make([]matches, 0, len(forms))
 			for _, f := range forms {
-				m, living := e.parts[i].view.resolve(f)
-				if living > 0 {
-					resolved[g][i] = append(resolved[g][i], m)
-					rarity[g] += living
+				if m, ok := p.view.resolve(f); ok {
+					have = append(have, m)
+					m.orInto(p.view.seg, b)
 				}
 			}
+			rarity += b.shared(p.view.live)
+			b.and(p.base)
+			p.have, found[i] = append(p.have, have), append(found[i], b)
 		}
-		rarity[g] = min(rarity[g], e.snap.count)
+		e.rarity = append(e.rarity, rarity)
 	}
-	order := make([]int, len(list))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(rarity[a], rarity[b]) })
-
+	total := 0
 	for i := range e.parts {
 		p := &e.parts[i]
-		p.shown = docBits(e.scratch.words64(p.view.seg.n))
-		p.shown.fill(p.base)
-		p.score, p.mask = e.scratch.scores(p.view.seg.n), e.scratch.masks(p.view.seg.n)
+		p.text = e.memory.raw(p.view.seg.n)
+		copy(p.text, found[i][0])
+		for _, b := range found[i][1:] {
+			p.text.and(b)
+		}
+		total += p.text.count()
 	}
 	e.level = len(list)
-	if e.scoreAll(order, rarity, resolved, true) == 0 && len(list) > 1 {
-		for i := range e.parts {
-			clear(e.parts[i].score)
-			clear(e.parts[i].mask)
-		}
-		e.level = e.scoreAll(order, rarity, resolved, false)
-	}
-	for i := range e.parts {
-		e.parts[i].gather(e.level, &e.scratch)
+	if total == 0 {
+		e.most(found)
 	}
 	return e.ctx.Err()
 }
 
-// scoreAll scores the groups in order. With all, only listings that have every
-// group so far are looked at. It returns the most groups that a listing has,
-// and with all 0 unless that is every one.
-func (e *evaluation) scoreAll(order, rarity []int, resolved [][][]matches, all bool) int {
-	most := 0
+// most narrows each part to the documents that have the most groups of all.
+func (e *evaluation) most(found [][]docBits) {
+	// How many groups a document has, as a binary number whose digits lie in
+	// sets: each group is added to 64 counters at once.
+	const digits = 6 // MaxWords is below 1 << digits
+	sums := make([][digits]docBits, len(e.parts))
 	for i := range e.parts {
 		p := &e.parts[i]
-		for at, g := range order {
-			n, df := float64(e.snap.count), float64(rarity[g])
-			idf := float32(math.Log(1 + (n-df+0.5)/(df+0.5)))
-			before := uint32(0)
-			if all {
-				before = 1<<at - 1
-			}
-			for _, m := range resolved[g][i] {
-				p.apply(m, 1<<at, before, idf*m.weight, e.snap.mean)
-			}
+		for d := range digits {
+			sums[i][d] = e.memory.bits(p.view.seg.n)
 		}
-		for _, m := range p.mask {
-			most = max(most, bits.OnesCount32(m))
-		}
-	}
-	if all && most < len(order) {
-		return 0
-	}
-	return most
-}
-
-// apply adds the score of one form to those that may be shown, have the groups
-// of before, and have not met a better form of the same group.
-func (p *part) apply(m matches, bit, before uint32, weight, mean float32) {
-	if m.set != nil {
-		for it := m.set.Iterator(); it.HasNext(); {
-			if d := it.Next(); p.shown.has(d) && p.mask[d]&bit == 0 && p.mask[d]&before == before {
-				p.mask[d] |= bit
-				p.score[d] += weight
+		for _, b := range found[i] {
+			for at, carry := range b {
+				for d := 0; carry != 0; d++ {
+					sums[i][d][at], carry = sums[i][d][at]^carry, sums[i][d][at]&carry
+				}
 			}
 		}
-		return
+		copy(p.text, p.base)
 	}
-	length := p.view.seg.length
-	for i, d := range m.docs {
-		if mask := p.mask[d]; mask&bit != 0 || mask&before != before || !p.shown.has(d) {
-			continue
+	e.level = 0
+	for d := digits - 1; d >= 0; d-- {
+		any := false
+		for i := range e.parts {
+			any = any || (&docSet{bits: sums[i][d]}).meets(e.parts[i].text)
 		}
-		p.mask[d] |= bit
-		tf := float32(m.tf[i])
-		p.score[d] += weight * tf * (bm25K1 + 1) / (tf + bm25K1*(1-bm25B+bm25B*float32(length[d])/mean))
+		if any {
+			e.level |= 1 << d
+			for i := range e.parts {
+				e.parts[i].text.and(sums[i][d])
+			}
+		}
+	}
+	if e.level == 0 {
+		for i := range e.parts {
+			clear(e.parts[i].text)
+		}
 	}
 }
 
-// gather makes text of the documents with so many groups.
-func (p *part) gather(level int, s *pool) {
-	dense := docBits(s.words64(p.view.seg.n))
-	if level > 0 {
-		for d, m := range p.mask {
-			if bits.OnesCount32(m) == level {
-				dense.set(uint32(d))
-			}
-		}
-	}
-	p.text = roaring.FromDense(dense, true)
-}
-
-// resolve returns what a segment has of a form, and in how many living
-// documents.
-func (v *view) resolve(f form) (matches, int) {
+// resolve returns what a segment has of a form.
+func (v *view) resolve(f form) (m matches, ok bool) {
 	s := v.seg
+	m.weight = f.weight
 	switch f.kind {
 	case formPhrase:
-		docs, tf := v.phrase(f.phrase)
-		return matches{docs: docs, tf: tf, weight: f.weight}, len(docs)
+		m.docs, m.tf = v.phrase(f.phrase)
+		return m, len(m.docs) > 0
 	case formCode:
-		set := s.facets[f.code.facet].of(f.code.name)
-		if set == nil {
-			return matches{}, 0
+		m.set = s.facets[f.code.facet].of(f.code.name)
+		return m, m.set != nil
+	case formBeginning:
+		m.terms = v.beginning(f.key)
+	default:
+		if t := s.terms.find(f.key); t >= 0 {
+			m.terms = s.postings(t)
 		}
-		return matches{set: set, weight: f.weight}, int(set.AndCardinality(v.live))
 	}
-	var p span
-	if f.kind == formBeginning {
-		p = v.beginning(f.key)
-	} else if t := s.terms.find(f.key); t >= 0 {
-		p = s.postings(t)
-	}
-	return matches{docs: s.postDoc[p.from:p.to], tf: s.postTF[p.from:p.to], weight: f.weight}, v.living(p)
+	return m, m.terms.from < m.terms.to
 }
 
-// pool lends zeroed arrays for the time of one evaluation.
+func (m *matches) orInto(s *segment, b docBits) {
+	switch {
+	case m.set != nil:
+		m.set.orInto(b)
+	case m.docs != nil:
+		for _, d := range m.docs {
+			b.set(d)
+		}
+	default:
+		s.orInto(m.terms, b)
+	}
+}
+
+// scoring computes how well some documents of a part have the words.
+type scoring struct {
+	p      *part
+	seen   docBits // has a better form of the group in hand
+	chunks []bool  // that have a document in need
+	mean   float32
+}
+
+// scoreNeeded scores the documents in need of each part. The groups are scored
+// the rarest first, and a document's best form of each counts. Rarity and mean
+// are those of all living listings, so that a score does not depend on how
+// they are spread over segments.
+func (e *evaluation) scoreNeeded() {
+	order := make([]int, len(e.groups))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(e.rarity[a], e.rarity[b]) })
+	for i := range e.parts {
+		p := &e.parts[i]
+		s := scoring{p: p, seen: e.memory.raw(p.view.seg.n), chunks: make([]bool, p.view.seg.n>>chunkBits+1), mean: e.snap.mean}
+		p.score = e.memory.floats.take(p.view.seg.n)
+		for d := range p.need.each {
+			p.score[d] = 0
+			s.chunks[d>>chunkBits] = true
+		}
+		for _, g := range order {
+			n, df := float64(e.snap.count), float64(e.rarity[g])
+			idf := float32(math.Log(1 + (n-df+0.5)/(df+0.5)))
+			clear(s.seen)
+			for j := range p.have[g] {
+				s.form(&p.have[g][j], idf*p.have[g][j].weight)
+			}
+		}
+	}
+}
+
+// form adds the score of one form to those in need that have no better one.
+func (s *scoring) form(m *matches, weight float32) {
+	switch {
+	case m.set != nil:
+		for d := range s.p.need.each {
+			if !s.seen.has(d) && m.set.has(d) {
+				s.seen.set(d)
+				s.p.score[d] += weight
+			}
+		}
+	case m.docs != nil:
+		for i, d := range m.docs {
+			if s.p.need.has(d) {
+				s.one(d, m.tf[i], weight)
+			}
+		}
+	default:
+		for t := m.terms.from; t < m.terms.to; t++ {
+			s.term(t, weight)
+		}
+	}
+}
+
+func (s *scoring) term(t uint32, weight float32) {
+	seg := s.p.view.seg
+	tf := seg.postTF[seg.postOff[t]:seg.postOff[t+1]]
+	for post := seg.posts(span{t, t + 1}); len(post) > 0; {
+		var c chunk
+		c, post = next(post)
+		own := tf[:c.n]
+		tf = tf[c.n:]
+		if !s.chunks[c.first>>chunkBits] {
+			continue
+		}
+		for i, low := range c.list {
+			if d := c.first + uint32(low); s.p.need.has(d) {
+				s.one(d, own[i], weight)
+			}
+		}
+		if c.bits == nil {
+			continue
+		}
+		before := 0
+		for i, need := range s.p.need[c.first>>6:][:min(chunkWords, len(s.p.need)-int(c.first>>6))] {
+			w := c.word(i)
+			for hit := w & need; hit != 0; hit &= hit - 1 {
+				bit := bits.TrailingZeros64(hit)
+				s.one(c.first+uint32(i<<6+bit), own[before+bits.OnesCount64(w&(1<<bit-1))], weight)
+			}
+			before += bits.OnesCount64(w)
+		}
+	}
+}
+
+func (s *scoring) one(d uint32, occurrences uint8, weight float32) {
+	if s.seen.has(d) {
+		return
+	}
+	s.seen.set(d)
+	tf := float32(occurrences)
+	s.p.score[d] += weight * tf * (bm25K1 + 1) / (tf + bm25K1*(1-bm25B+bm25B*float32(s.p.view.seg.length[d])/s.mean))
+}
+
+// pool lends arrays for the time of one evaluation.
 type pool struct {
 	floats arena[float32]
 	uints  arena[uint32]
 	longs  arena[uint64]
 }
 
-func (p *pool) scores(n int) []float32 { return p.floats.take(n) }
-func (p *pool) masks(n int) []uint32   { return p.uints.take(n) }
-func (p *pool) words64(n int) []uint64 { return p.longs.take((n + 63) / 64) }
-func (p *pool) reset()                 { p.floats.reset(); p.uints.reset(); p.longs.reset() }
+// raw returns a set of n documents with anything in it, bits an empty one.
+func (p *pool) raw(n int) docBits { return p.longs.take(wordsFor(n)) }
+func (p *pool) bits(n int) docBits {
+	b := p.raw(n)
+	clear(b)
+	return b
+}
+func (p *pool) reset() { p.floats.reset(); p.uints.reset(); p.longs.reset() }
 
+// arena lends pieces of one array; they hold what they held before.
 type arena[T any] struct {
 	mem  []T
 	used int
@@ -196,12 +278,10 @@ func (a *arena[T]) take(n int) []T {
 	return out
 }
 
-// reset zeroes what was lent and makes room for as much as was needed.
+// reset makes room for as much as was needed, and gives back what is far above it.
 func (a *arena[T]) reset() {
 	if a.need > len(a.mem) {
 		a.mem = make([]T, a.need)
-	} else {
-		clear(a.mem[:a.used])
 	}
 	a.used, a.need = 0, 0
 }

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/RoaringBitmap/roaring/v2"
-
 	"github.com/2ps-project/waymark/node/search/analysis"
 )
 
@@ -54,30 +52,38 @@ type evaluation struct {
 	lang  analysis.Language // of the page
 	parts []part
 
-	groups  [][]form // what is wanted, in its forms
-	level   int      // how many groups each hit has
-	typos   bool
-	total   int
-	counts  map[Facet]map[string]int
-	best    []candidate
-	scratch pool
+	groups [][]form // what is wanted, in its forms
+	rarity []int    // listings that have each
+	level  int      // how many groups each hit has
+	typos  bool
+	total  int
+	counts [numFacets][]Count // by value
+	leaves []leaf
+	cands  []candidate
+	best   []candidate
+	memory pool
 }
 
 // part is the work on one segment.
 type part struct {
-	view  *view
-	base  *roaring.Bitmap // who may be shown at all
-	shown docBits         // the same
-	score []float32
-	mask  []uint32        // which groups were found
-	text  *roaring.Bitmap // who has the words; nil = no words asked
-	hits  *roaring.Bitmap
-	ages  *roaring.Bitmap // hits but for the filter by age; nil = there is none
+	view *view
+	base docBits // who may be shown at all
+	have [][]matches
+	text docBits // who has the words; nil = no words asked
+	hits docBits
+	ages docBits // hits but for the filter by age; nil = there is none
 
-	usable, lang docBits
+	usable, lang docBits // nil = not asked
 	day          *dayView
 	open         *minuteView
+	need         docBits // whose score matters
+	score        []float32
 }
+
+// numFacets is the length of Facets.
+const numFacets = 10
+
+var facetNames = [numFacets]Facet(Facets())
 
 var evaluations = sync.Pool{New: func() any { return &evaluation{} }}
 
@@ -85,20 +91,29 @@ func (e *evaluation) begin(ctx context.Context, q Query, snap *snapshot) {
 	e.ctx, e.q, e.snap, e.lang = ctx, q, snap, analysis.Find(q.Language)
 	for i := range snap.views {
 		v := &snap.views[i]
-		p := part{view: v, base: v.live, day: v.seg.fresh(dayOf(q.Now)), open: v.seg.opening(q.Now)}
-		if !q.Professional && !v.seg.pros.IsEmpty() {
-			p.base = roaring.AndNot(v.live, v.seg.pros)
+		p := part{view: v, base: v.public, day: v.seg.fresh(dayOf(q.Now)), open: v.seg.opening(q.Now)}
+		if q.Professional {
+			p.base = v.live
 		}
 		e.parts = append(e.parts, p)
 	}
 }
 
+// release hands the memory on. What points into a segment is dropped: it may be
+// unmapped once nothing else does.
 func (e *evaluation) release() {
 	clear(e.parts)
 	clear(e.best)
+	clear(e.cands)
 	clear(e.groups)
-	*e = evaluation{parts: e.parts[:0], best: e.best[:0], groups: e.groups[:0], scratch: e.scratch}
-	e.scratch.reset()
+	clear(e.leaves)
+	next := evaluation{parts: e.parts[:0], best: e.best[:0], cands: e.cands[:0], groups: e.groups[:0], leaves: e.leaves[:0], rarity: e.rarity[:0], memory: e.memory}
+	for i := range e.counts {
+		clear(e.counts[i])
+		next.counts[i] = e.counts[i][:0]
+	}
+	*e = next
+	e.memory.reset()
 	evaluations.Put(e)
 }
 
@@ -106,7 +121,6 @@ func (e *evaluation) run() error {
 	if err := e.findWords(); err != nil {
 		return err
 	}
-	e.counts = map[Facet]map[string]int{}
 	for i := range e.parts {
 		if err := e.ctx.Err(); err != nil {
 			return err
@@ -119,132 +133,153 @@ func (e *evaluation) run() error {
 // filter narrows a part to its hits and counts its facets.
 func (e *evaluation) filter(p *part) {
 	s := p.view.seg
-	hits := p.base
+	all := e.memory.raw(s.n)
 	if p.text != nil {
-		hits = p.text // within base already
+		copy(all, p.text) // within base already
+	} else {
+		copy(all, p.base)
 	}
 	if len(e.q.UsableFrom) > 0 {
-		hits = roaring.And(hits, s.usableFrom(e.q.UsableFrom))
+		all.and(e.usableFrom(s, e.q.UsableFrom))
 	}
 	if e.q.RadiusKM > 0 {
-		hits = roaring.And(hits, s.around(*e.q.Near, e.q.RadiusKM))
+		near := e.memory.bits(s.n)
+		s.around(*e.q.Near, e.q.RadiusKM, near)
+		all.and(near)
 	}
-	// all narrows by every facet; but[f] by every facet other than f.
-	var names []Facet
-	var sets []*roaring.Bitmap
-	for _, f := range Facets() {
-		if list, ok := e.q.Facets[string(f)]; ok {
-			names, sets = append(names, f), append(sets, p.having(f, list))
+	// Counted over the answer; a facet with a filter of its own over the answer
+	// that there would be without it.
+	var but, own [numFacets]docBits
+	hits := all
+	for f, name := range facetNames {
+		if list, ok := e.q.Facets[string(name)]; ok {
+			own[f] = e.having(p, f, list)
 		}
 	}
-	but := make(map[Facet]*roaring.Bitmap, len(names))
-	for i, f := range names {
-		set := hits
-		for j := range names {
-			if j != i {
-				set = roaring.And(set, sets[j])
+	for f := range own {
+		if own[f] == nil {
+			continue
+		}
+		but[f] = e.memory.raw(s.n)
+		copy(but[f], all)
+		for g := range own {
+			if g != f && own[g] != nil {
+				but[f].and(own[g])
 			}
 		}
-		but[f] = set
+		hits = but[f]
 	}
-	p.ages = but[Age]
-	for _, set := range sets {
-		hits = roaring.And(hits, set)
+	for f := range own {
+		if own[f] != nil { // hits is but[last]
+			hits = e.memory.raw(s.n)
+			copy(hits, but[f])
+			hits.and(own[f])
+			break
+		}
 	}
-	p.hits = hits
-	e.total += int(hits.GetCardinality())
-	dense := func(r *roaring.Bitmap) docBits {
-		b := docBits(e.scratch.words64(s.n))
-		b.fill(r)
-		return b
-	}
-	inAll := dense(hits)
-	for _, f := range Facets() {
-		if own, ok := but[f]; ok {
-			e.count(p, f, dense(own))
-		} else {
+	p.ages, p.hits = but[facetAge], hits
+	n := hits.count()
+	e.total += n
+	inAll := e.tally(hits, n)
+	for f := range facetNames {
+		if but[f] != nil {
+			e.count(p, f, e.tally(but[f], but[f].count()))
+		} else if n > 0 {
 			e.count(p, f, inAll)
 		}
 	}
 }
 
+var facetAge = slices.Index(facetNames[:], Age)
+
+// tally prepares n documents to be counted.
+func (e *evaluation) tally(b docBits, n int) tally {
+	t := tally{bits: b}
+	if n < len(b)/4 {
+		t.at = e.memory.uints.take(n)[:0]
+		for i, w := range b {
+			if w != 0 {
+				t.at = append(t.at, uint32(i))
+			}
+		}
+	}
+	return t
+}
+
 // having returns the documents with one of the values of a facet.
-func (p *part) having(f Facet, list []string) *roaring.Bitmap {
+func (e *evaluation) having(p *part, f int, list []string) docBits {
 	s := p.view.seg
-	out := roaring.New()
+	out := e.memory.bits(s.n)
 	for _, v := range list {
-		var set *roaring.Bitmap
-		switch f {
+		var set *docSet
+		switch facetNames[f] {
 		case Freshness:
-			set = p.day.sets[slices.Index(freshnessNames[:], v)].Bitmap
+			set = &p.day.sets[slices.Index(freshnessNames[:], v)]
 		case OpenNow:
-			set = p.open.of(v).Bitmap
+			set = &p.open.states[slices.Index(openNames[:], v)]
 		case Age:
 			if i := slices.IndexFunc(ageBands[:], func(b ageBand) bool { return b.name == v }); i >= 0 {
-				set = s.bands[i].Bitmap
+				set = &s.bands[i]
 			} else if n, err := strconv.Atoi(v); err == nil {
-				set = s.aged(n, n).Bitmap
+				set = &docSet{bits: s.aged(n, n)}
 			}
 		default:
-			set = s.facets[slices.Index(storedNames[:], f)].of(v)
+			set = s.facets[slices.Index(storedNames[:], facetNames[f])].of(v)
 		}
 		if set != nil {
-			out.Or(set)
+			set.orInto(out)
 		}
 	}
 	return out
 }
 
-func (v *minuteView) of(value string) *docSet {
-	switch value {
-	case openTrue:
-		return &v.open
-	case openFalse:
-		return &v.closed
-	}
-	return &v.notStated
-}
-
-// count adds how many of hits have each value of a facet.
-func (e *evaluation) count(p *part, f Facet, hits docBits) {
-	m := e.counts[f]
-	if m == nil {
-		m = map[string]int{}
-		e.counts[f] = m
-	}
-	add := func(name string, set *docSet) {
-		if n := set.shared(hits); n > 0 {
-			m[name] += n
-		}
-	}
-	switch f {
+// count adds how many of a tally have each value of a facet.
+func (e *evaluation) count(p *part, f int, t tally) {
+	switch facetNames[f] {
 	case Freshness:
 		for i, name := range freshnessNames {
-			add(name, &p.day.sets[i])
+			e.add(f, name, p.day.sets[i].shared(t))
 		}
 	case OpenNow:
-		for _, name := range [...]string{openTrue, openFalse, openNotStated} {
-			add(name, p.open.of(name))
+		for i, name := range openNames {
+			e.add(f, name, p.open.states[i].shared(t))
 		}
 	case Age:
 		for i, b := range ageBands {
-			add(b.name, &p.view.seg.bands[i])
+			e.add(f, b.name, p.view.seg.bands[i].shared(t))
 		}
 	default:
-		v := &p.view.seg.facets[slices.Index(storedNames[:], f)]
+		v := &p.view.seg.facets[slices.Index(storedNames[:], facetNames[f])]
 		for i, name := range v.names {
-			add(name, &v.sets[i])
+			e.add(f, name, v.sets[i].shared(t))
 		}
+	}
+}
+
+func (e *evaluation) add(f int, value string, n int) {
+	if n == 0 {
+		return
+	}
+	list := e.counts[f]
+	if last := len(list) - 1; last < 0 || list[last].Value < value { // mostly: values come sorted
+		e.counts[f] = append(list, Count{value, n})
+		return
+	}
+	at, found := slices.BinarySearchFunc(list, value, func(c Count, v string) int { return strings.Compare(c.Value, v) })
+	if found {
+		list[at].Count += n
+	} else {
+		e.counts[f] = slices.Insert(list, at, Count{value, n})
 	}
 }
 
 // usableFrom returns the documents that can be used from one of the places:
 // a country, or a region with what serves all of its country.
-func (s *segment) usableFrom(places []string) *roaring.Bitmap {
-	out := roaring.New()
+func (e *evaluation) usableFrom(s *segment, places []string) docBits {
+	out := e.memory.bits(s.n)
 	add := func(code string) {
 		if set := s.coverage.of(code); set != nil {
-			out.Or(set)
+			set.orInto(out)
 		}
 	}
 	add(everywhere)
@@ -265,9 +300,12 @@ const maxCounts = 200
 // answer puts together the page that was asked for.
 func (e *evaluation) answer() Answer {
 	a := Answer{Total: e.total, Page: e.q.Page, PerPage: e.q.PerPage, Words: len(e.groups), Matched: e.level, Typos: e.typos,
-		Facets: make(map[Facet][]Count, len(e.counts))}
-	for _, f := range Facets() {
-		a.Facets[f] = e.list(f)
+		Facets: make(map[Facet][]Count, numFacets)}
+	for f, name := range facetNames {
+		a.Facets[name] = e.list(f)
+	}
+	if len(e.best) > 0 {
+		a.Hits = make([]Hit, 0, len(e.best))
 	}
 	for _, c := range e.best {
 		a.Hits = append(a.Hits, e.hit(c))
@@ -277,16 +315,9 @@ func (e *evaluation) answer() Answer {
 
 // list sorts the counts of a facet: the largest first. Values that were asked
 // for are there even at none.
-func (e *evaluation) list(f Facet) []Count {
-	m := e.counts[f]
-	list := make([]Count, 0, len(m))
-	for v, n := range m {
-		list = append(list, Count{v, n})
-	}
-	for _, v := range e.q.Facets[string(f)] {
-		if _, ok := m[v]; ok {
-			continue
-		}
+func (e *evaluation) list(f int) []Count {
+	list := append(make([]Count, 0, len(e.counts[f])+2), e.counts[f]...)
+	for _, v := range e.q.Facets[string(facetNames[f])] {
 		if !slices.ContainsFunc(list, func(c Count) bool { return c.Value == v }) {
 			list = append(list, Count{v, e.countAge(f, v)})
 		}
@@ -301,15 +332,15 @@ func (e *evaluation) list(f Facet) []Count {
 }
 
 // countAge counts an age in years, which is no band and so was not counted.
-func (e *evaluation) countAge(f Facet, v string) int {
+func (e *evaluation) countAge(f int, v string) int {
 	n, err := strconv.Atoi(v)
-	if f != Age || err != nil {
+	if f != facetAge || err != nil {
 		return 0
 	}
 	total := 0
 	for i := range e.parts {
 		p := &e.parts[i]
-		total += int(p.ages.AndCardinality(p.view.seg.aged(n, n).Bitmap))
+		total += p.ages.shared(p.view.seg.aged(n, n))
 	}
 	return total
 }

@@ -1,23 +1,24 @@
 package search
 
 import (
+	"encoding/binary"
+	"fmt"
 	"slices"
 	"sort"
 	"strings"
 	"sync/atomic"
-
-	"github.com/RoaringBitmap/roaring/v2"
+	"unsafe"
 )
 
 // segment is an immutable index of some documents. Documents are numbered by
 // (country, id), so that the number is the last tie-break of every order.
-// Everything but the bitmaps and value lists is a flat array.
+// All of it is columns: flat arrays that stand in a file as they do in memory.
 type segment struct {
 	n     int
-	ident []byte   // country, NUL, id of each document
-	idOff []uint32 // n + 1
-	bytes int      // rough size in memory
+	langs uint16 // bit i: some text is in analysis.Languages()[i]
 
+	ident    []byte   // country, NUL, id of each document
+	idOff    []uint32 // n + 1
 	revision []uint64
 	length   []uint16 // weighted words of the document
 	assured  []int32
@@ -26,53 +27,159 @@ type segment struct {
 	ages     [][2]uint8 // both inclusive; 255 = no upper bound
 
 	terms   dict
-	postOff []uint32 // postings of term i are [postOff[i], postOff[i+1])
-	postDoc []uint32
-	postTF  []uint8  // weighted occurrences
+	postOff []uint32 // postings of term i are numbers [postOff[i], postOff[i+1])
+	postTF  []uint8  // weighted occurrences of each posting
+	contOff []uint32 // chunks of term i are post[contOff[i]:contOff[i+1]]
+	post    []uint16
 	posOff  []uint32 // of the positions of term i in pos
 	pos     []byte   // for each posting of a word as written: uvarint count, then uvarint steps
-	langs   uint16   // bit i: some text is in analysis.Languages()[i]
 
-	facets    [storedFacets]values
-	coverage  values // ISO codes; everywhere; "DE-*" = some part of DE
-	all       *roaring.Bitmap
-	pros      *roaring.Bitmap // for professionals only
-	anon      *roaring.Bitmap // anonymous contact
-	anonDense docBits         // the same
+	setDir   []uint32 // see sets.go
+	setNames []byte
+	setWords []uint64
+	setLists []uint32
 
-	bands [len(ageBands)]docSet
+	cells  []place  // places of the documents in the order of their cells
+	ptOff  []uint32 // n + 1
+	pts    []Point  // points of document i are [ptOff[i], ptOff[i+1])
+	ruleAt []uint32 // where each distinct rule of opening hours begins in ruleOf, and the end
+	ruleOf []byte
 
-	points []place // in the order of their cells
-	ptOff  []uint32
-	pts    []Point // points of document i are [ptOff[i], ptOff[i+1])
-
-	rules   []rule // distinct opening hours
 	hourOff []uint32
 	hours   []channelHours // of document i: [hourOff[i], hourOff[i+1])
+
+	// From the columns, in memory.
+	facets   [storedFacets]values
+	coverage values // ISO codes; everywhere; "DE-*" = some part of DE
+	flags    values // who carries flagPros, flagAnon
+	pros     docBits
+	anon     docBits
+	all      docBits
+	bands    [len(ageBands)]docSet
+	rules    []rule
+	turns    []turning
+	bytes    int // rough size in memory, or in the file
+	file     *file
 
 	today  atomic.Pointer[dayView]
 	minute atomic.Pointer[minuteView]
 }
 
-// storedFacets are kept as bitmaps in the order of storedNames.
+// column is an array of a segment as bytes, in the byte order of the machine.
+type column interface {
+	bytes() []byte
+	take(b []byte) error
+}
+
+type col[T any] struct{ p *[]T }
+
+func (c col[T]) bytes() []byte { return asBytes(*c.p) }
+
+// take makes the array of bytes without copying them.
+func (c col[T]) take(b []byte) error {
+	size := int(unsafe.Sizeof(*new(T)))
+	if len(b)%size != 0 {
+		return fmt.Errorf("%w: a column of %d bytes of %d each", errSegment, len(b), size)
+	}
+	if len(b) == 0 {
+		*c.p = nil
+		return nil
+	}
+	p := unsafe.Pointer(unsafe.SliceData(b))
+	if uintptr(p)%unsafe.Alignof(*new(T)) != 0 {
+		return fmt.Errorf("%w: a column at an odd place", errSegment)
+	}
+	*c.p = unsafe.Slice((*T)(p), len(b)/size)
+	return nil
+}
+
+func asBytes[T any](s []T) []byte {
+	if len(s) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(s[0])))
+}
+
+var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+
+// columns lists the arrays in the order in which they stand in a file.
+func (s *segment) columns() []column {
+	return []column{
+		col[byte]{&s.ident}, col[uint32]{&s.idOff}, col[uint64]{&s.revision}, col[uint16]{&s.length},
+		col[int32]{&s.assured}, col[int32]{&s.cadence}, col[int32]{&s.lapse}, col[[2]uint8]{&s.ages},
+		col[byte]{&s.terms.blob}, col[uint32]{&s.terms.off}, col[uint32]{&s.terms.hash},
+		col[uint32]{&s.postOff}, col[uint8]{&s.postTF}, col[uint32]{&s.contOff}, col[uint16]{&s.post},
+		col[uint32]{&s.posOff}, col[byte]{&s.pos},
+		col[uint32]{&s.setDir}, col[byte]{&s.setNames}, col[uint64]{&s.setWords}, col[uint32]{&s.setLists},
+		col[place]{&s.cells}, col[uint32]{&s.ptOff}, col[Point]{&s.pts}, col[uint32]{&s.ruleAt}, col[byte]{&s.ruleOf},
+		col[uint32]{&s.hourOff}, col[channelHours]{&s.hours},
+	}
+}
+
+// seal derives what stands beside the columns. It is the one place that looks
+// whether they fit together, however they came about.
+func (s *segment) seal() error {
+	if err := s.fits(); err != nil {
+		return err
+	}
+	s.all = fullBits(s.n)
+	if err := s.readSets(); err != nil {
+		return err
+	}
+	s.pros, s.anon = s.flag(flagPros), s.flag(flagAnon)
+	if err := s.readRules(); err != nil {
+		return err
+	}
+	for i, b := range ageBands {
+		s.bands[i] = docSet{bits: s.aged(b.min, b.max)}
+	}
+	s.bytes = 4096
+	for _, c := range s.columns() {
+		s.bytes += len(c.bytes())
+	}
+	return nil
+}
+
+func (s *segment) flag(name string) docBits {
+	b := newBits(s.n)
+	if set := s.flags.of(name); set != nil {
+		set.orInto(b)
+	}
+	return b
+}
+
+// fits checks that the lengths of the columns and the offsets in them agree.
+// What it does not look at, single numbers of documents, terms and rules, ends
+// in a panic that [guarded] catches, never in foreign memory.
+func (s *segment) fits() error {
+	for _, l := range [...]int{len(s.revision), len(s.length), len(s.assured), len(s.cadence), len(s.lapse), len(s.ages)} {
+		if l != s.n {
+			return fmt.Errorf("%w: a column of %d documents of %d", errSegment, l, s.n)
+		}
+	}
+	terms := len(s.terms.off) - 1
+	if h := len(s.terms.hash); h == 0 || h&(h-1) != 0 || h <= terms {
+		return fmt.Errorf("%w: a table of %d slots for %d terms", errSegment, h, terms)
+	}
+	for _, o := range [...]struct {
+		off      []uint32
+		n, bytes int
+	}{
+		{s.idOff, s.n, len(s.ident)}, {s.ptOff, s.n, len(s.pts)}, {s.hourOff, s.n, len(s.hours)},
+		{s.terms.off, terms, len(s.terms.blob)}, {s.postOff, terms, len(s.postTF)}, {s.contOff, terms, len(s.post)}, {s.posOff, terms, len(s.pos)},
+		{s.ruleAt, len(s.ruleAt) - 1, len(s.ruleOf)},
+	} {
+		if len(o.off) != o.n+1 || o.off[0] != 0 || int(o.off[o.n]) != o.bytes || !slices.IsSorted(o.off) {
+			return fmt.Errorf("%w: offsets that lead nowhere", errSegment)
+		}
+	}
+	return nil
+}
+
+// storedFacets are kept as sets in the order of storedNames.
 const storedFacets = 7
 
 var storedNames = [storedFacets]Facet{Audience, Channel, Anonymity, Cost, Format, Country, Language}
-
-// values maps the values of a facet to the documents that carry them.
-type values struct {
-	names []string // sorted
-	sets  []docSet
-}
-
-// of returns the documents with a value, or nil.
-func (v *values) of(name string) *roaring.Bitmap {
-	i, ok := slices.BinarySearch(v.names, name)
-	if !ok {
-		return nil
-	}
-	return v.sets[i].Bitmap
-}
 
 // identity returns country, NUL and id of a document: what is unique.
 func (s *segment) identity(doc uint32) []byte { return s.ident[s.idOff[doc]:s.idOff[doc+1]] }
@@ -90,45 +197,5 @@ func (s *segment) lookup(identity string) (uint32, bool) {
 
 func identityOf(country, id string) string { return strings.ToUpper(country) + "\x00" + id }
 
-// postings returns the range of postings of term i.
-func (s *segment) postings(i int) span { return span{s.postOff[i], s.postOff[i+1]} }
-
-// span is a range of postings. Those of a range of terms are one range.
-type span struct{ from, to uint32 }
-
-// size adds up what the arrays take.
-func (s *segment) size() int {
-	n := len(s.ident) + 4*len(s.idOff) + 24*s.n + len(s.terms.blob) + 4*(len(s.terms.off)+len(s.terms.hash)) +
-		4*(len(s.postOff)+len(s.postDoc)+len(s.posOff)) + len(s.postTF) + len(s.pos) +
-		24*len(s.points) + 16*len(s.pts) + 12*len(s.hours) + 4*(len(s.ptOff)+len(s.hourOff))
-	for i := range s.facets {
-		n += s.facets[i].size()
-	}
-	for i := range s.rules {
-		n += 96 + 8*(len(s.rules[i].weekly)+len(s.rules[i].exceptions))
-	}
-	return n + s.coverage.size()
-}
-
-func (v *values) size() (n int) {
-	for i := range v.sets {
-		n += len(v.names[i]) + v.sets[i].size()
-	}
-	return n
-}
-
-// valueLists gathers the documents of each value while a segment is made.
-type valueLists map[string][]uint32
-
-// values sorts the lists into sets of n documents.
-func (l valueLists) values(n int) values {
-	v := values{names: make([]string, 0, len(l)), sets: make([]docSet, 0, len(l))}
-	for name := range l {
-		v.names = append(v.names, name)
-	}
-	slices.Sort(v.names)
-	for _, name := range v.names {
-		v.sets = append(v.sets, newDocSet(l[name], n))
-	}
-	return v
-}
+// postings returns the range of the one term i.
+func (s *segment) postings(i int) span { return span{uint32(i), uint32(i + 1)} }

@@ -8,46 +8,49 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
-
-	"github.com/RoaringBitmap/roaring/v2"
 )
 
 // view is a segment as one snapshot sees it.
 type view struct {
-	seg  *segment
-	dead *roaring.Bitmap // nil = none
-	live *roaring.Bitmap
-	sum  uint64 // of the lengths of the living
+	seg    *segment
+	dead   int     // documents
+	live   docBits // the others
+	public docBits // of these, who is not for professionals only
+	sum    uint64  // of the lengths of the living
+	purge  bool    // what is dead was erased, and must leave the segment soon
 }
 
-func newView(s *segment, dead *roaring.Bitmap) view {
-	v := view{seg: s, dead: dead, live: s.all}
-	if dead != nil {
-		v.live = roaring.AndNot(s.all, dead)
+func newView(s *segment) view {
+	v := view{seg: s, live: s.all}
+	for _, l := range s.length {
+		v.sum += uint64(l)
 	}
-	for i, l := range s.length {
-		if !v.isDead(uint32(i)) {
-			v.sum += uint64(l)
-		}
-	}
+	v.public = v.visible()
 	return v
 }
 
-func (v *view) isDead(doc uint32) bool { return v.dead != nil && v.dead.Contains(doc) }
-func (v *view) count() int             { return int(v.live.GetCardinality()) }
+func (v *view) visible() docBits {
+	out := slices.Clone(v.live)
+	for i, w := range v.seg.pros {
+		out[i] &^= w
+	}
+	return out
+}
+
+func (v *view) isDead(doc uint32) bool { return !v.live.has(doc) }
+func (v *view) count() int             { return v.seg.n - v.dead }
 
 // without returns v after the deaths of some documents.
 func (v view) without(docs []uint32) view {
-	dead := roaring.New()
-	if v.dead != nil {
-		dead = v.dead.Clone()
-	}
+	v.live = slices.Clone(v.live)
 	for _, d := range docs {
-		if dead.CheckedAdd(d) {
+		if v.live.has(d) {
+			v.live.unset(d)
+			v.dead++
 			v.sum -= uint64(v.seg.length[d])
 		}
 	}
-	v.dead, v.live = dead, roaring.AndNot(v.seg.all, dead)
+	v.public = v.visible()
 	return v
 }
 

@@ -3,8 +3,6 @@ package search
 import (
 	"math"
 	"time"
-
-	"github.com/RoaringBitmap/roaring/v2"
 )
 
 // channelHours is the opening hours of one channel of a document.
@@ -27,77 +25,91 @@ func (s *segment) fresh(day int32) *dayView {
 		return v
 	}
 	v := &dayView{day: day, steps: make([]uint8, s.n)}
-	var lists [freshnessSteps][]uint32
+	for i := range v.sets {
+		v.sets[i].bits = newBits(s.n)
+	}
 	for i := range s.n {
 		step := freshness(s.assured[i], s.cadence[i], s.lapse[i], day)
 		v.steps[i] = uint8(step)
-		lists[step] = append(lists[step], uint32(i))
-	}
-	for i, l := range lists {
-		v.sets[i] = newDocSet(l, s.n)
+		v.sets[step].bits.set(uint32(i))
 	}
 	s.today.Store(v)
 	return v
 }
 
-// minuteView is which documents of a segment are open in one minute.
+// minuteView is which documents of a segment are open, for as long as none of
+// its hours can turn.
 type minuteView struct {
-	minute                  int64
-	open, closed, notStated docSet
-	dense                   docBits // the open ones
+	from, until int64     // minutes since 1970-01-01 UTC: holds in [from, until)
+	states      [3]docSet // by hoursUnknown, hoursShut, hoursOpen
 }
 
-// opening returns the view of a minute. It is computed once a minute: the
-// newest asked is kept. Hours that nobody has checked in time say nothing.
+const (
+	hoursUnknown = iota
+	hoursShut
+	hoursOpen
+)
+
+var openNames = [3]string{openNotStated, openFalse, openTrue}
+
+// opening returns the view of a minute: the newest asked is kept, and serves
+// until the next moment at which any hours begin or end. Hours that nobody has
+// checked in time say nothing.
 func (s *segment) opening(now time.Time) *minuteView {
 	minute := now.Unix() / 60
-	if v := s.minute.Load(); v != nil && v.minute == minute {
+	if v := s.minute.Load(); v != nil && v.from <= minute && minute < v.until {
 		return v
 	}
-	const unknown, shut, open = 0, 1, 2
+	v := &minuteView{from: minute, until: (minute/1440 + 1) * 1440} // with the day, freshness turns
+	walls := make([]wall, len(s.turns))
+	for i := range s.turns {
+		walls[i] = wallAt(s.turns[i].zone, now)
+		v.until = min(v.until, minute+int64(s.turns[i].next(&walls[i])))
+	}
 	states := make([]uint8, len(s.rules))
 	for i := range s.rules {
-		switch isOpen, known := s.rules[i].open(now); {
+		r := &s.rules[i]
+		switch isOpen, known := r.at(&walls[r.turn], now); {
 		case isOpen:
-			states[i] = open
+			states[i] = hoursOpen
 		case known:
-			states[i] = shut
+			states[i] = hoursShut
 		}
+	}
+	for i := range v.states {
+		v.states[i].bits = newBits(s.n)
 	}
 	day := dayOf(now)
-	var lists [3][]uint32
 	for i := range s.n {
-		best := uint8(unknown)
+		best := uint8(hoursUnknown)
 		for _, h := range s.hours[s.hourOff[i]:s.hourOff[i+1]] {
-			if freshness(h.assured, s.cadence[i], s.lapse[i], day) < stale {
-				best = max(best, states[h.rule])
+			if states[h.rule] > best && freshness(h.assured, s.cadence[i], s.lapse[i], day) < stale {
+				best = states[h.rule]
 			}
 		}
-		lists[best] = append(lists[best], uint32(i))
+		v.states[best].bits.set(uint32(i))
 	}
-	v := &minuteView{minute: minute, dense: newBits(s.n),
-		open: newDocSet(lists[open], s.n), closed: newDocSet(lists[shut], s.n), notStated: newDocSet(lists[unknown], s.n)}
-	v.dense.fill(v.open.Bitmap)
 	s.minute.Store(v)
 	return v
 }
 
 // aged returns the documents for people of some age from lo to hi.
-func (s *segment) aged(lo, hi int) docSet {
-	var docs []uint32
+func (s *segment) aged(lo, hi int) docBits {
+	out := newBits(s.n)
 	for i, a := range s.ages {
 		if int(a[0]) <= hi && lo <= int(a[1]) {
-			docs = append(docs, uint32(i))
+			out.set(uint32(i))
 		}
 	}
-	return newDocSet(docs, s.n)
+	return out
 }
 
-// place is a point in the grid: the earth in cells of one degree.
+// place is a point in the grid: the earth in cells of one degree. The vector
+// is rounded to about a metre; what is nearer to a border is asked of pts.
 type place struct {
-	cell uint32
-	doc  uint32
-	at   Point
+	cell    uint32
+	doc     uint32
+	x, y, z float32 // on the unit sphere
 }
 
 func cellOf(p Point) uint32 {
@@ -106,16 +118,30 @@ func cellOf(p Point) uint32 {
 	return uint32(row*360 + col)
 }
 
-// around returns the documents with a place within km of p.
-func (s *segment) around(p Point, km float64) *roaring.Bitmap {
+// vector returns p on the unit sphere.
+func (p Point) vector() (x, y, z float64) {
+	const rad = math.Pi / 180
+	sinLat, cosLat := math.Sincos(p.Latitude * rad)
+	sinLon, cosLon := math.Sincos(p.Longitude * rad)
+	return cosLat * cosLon, cosLat * sinLon, sinLat
+}
+
+// around adds the documents with a place within km of p to out.
+func (s *segment) around(p Point, km float64, out docBits) {
 	const kmPerDegree = earthKM * math.Pi / 180
-	var docs []uint32
+	px, py, pz := p.vector()
+	chord := 2 * math.Sin(min(km/earthKM/2, math.Pi/2))
+	const rounded = 1e-6 // more than three roundings to float32
+	sure, never := max(chord-rounded, 0), chord+rounded
+	sure, never = sure*sure, never*never
 	scan := func(row, from, to int) {
 		lo, hi := uint32(row*360+from), uint32(row*360+to)
-		i := searchPlaces(s.points, lo)
-		for ; i < len(s.points) && s.points[i].cell <= hi; i++ {
-			if kilometres(p, s.points[i].at) <= km {
-				docs = append(docs, s.points[i].doc)
+		i := searchPlaces(s.cells, lo)
+		for ; i < len(s.cells) && s.cells[i].cell <= hi; i++ {
+			c := &s.cells[i]
+			dx, dy, dz := float64(c.x)-px, float64(c.y)-py, float64(c.z)-pz
+			if d := dx*dx + dy*dy + dz*dz; d < sure || d < never && s.nearest(p, c.doc) <= km {
+				out.set(c.doc)
 			}
 		}
 	}
@@ -142,7 +168,6 @@ func (s *segment) around(p Point, km float64) *roaring.Bitmap {
 			scan(row, 0, to-360)
 		}
 	}
-	return bitmapOf(docs)
 }
 
 // searchPlaces returns the first place in cell or behind it.

@@ -225,7 +225,7 @@ func (s *snapshot) addSimilar(list *[]form, word string, skip int, prefix string
 			from = d.after(analysis.Derived, 0, d.len())
 		}
 		d.similar(from, to, skip, letters, k, func(t, e int) {
-			if v.living(v.seg.postings(t)) > 0 {
+			if v.lives(v.seg.postings(t)) {
 				edits[string(d.term(t))] = e
 			}
 		})
@@ -261,43 +261,15 @@ func (s *snapshot) hasBeginning(word string) bool {
 
 func (s *snapshot) hasCode(c code) bool {
 	for i := range s.views {
-		if set := s.views[i].seg.facets[c.facet].of(c.name); set != nil && set.Intersects(s.views[i].live) {
+		if set := s.views[i].seg.facets[c.facet].of(c.name); set != nil && set.meets(s.views[i].live) {
 			return true
 		}
 	}
 	return false
 }
 
-// beginning returns the postings of all words that begin with p: they are
-// neighbours, so it is one span.
+// beginning returns all words that begin with p: they are neighbours.
 func (v *view) beginning(p string) span {
 	from, to := v.seg.terms.beginning(p)
-	return span{v.seg.postOff[from], v.seg.postOff[to]}
-}
-
-// lives tells whether a posting of a span belongs to a living document.
-func (v *view) lives(p span) bool {
-	if v.dead == nil {
-		return p.from < p.to
-	}
-	for _, d := range v.seg.postDoc[p.from:p.to] {
-		if !v.dead.Contains(d) {
-			return true
-		}
-	}
-	return false
-}
-
-// living counts the postings of a span that belong to living documents.
-func (v *view) living(p span) int {
-	if v.dead == nil {
-		return int(p.to - p.from)
-	}
-	n := 0
-	for _, d := range v.seg.postDoc[p.from:p.to] {
-		if !v.dead.Contains(d) {
-			n++
-		}
-	}
-	return n
+	return span{uint32(from), uint32(to)}
 }
