@@ -253,7 +253,11 @@ func (n *Node) memberState(m registry.Member) string {
 	}
 	asOf := n.catalog.AsOf(m.Origin)
 	switch r, p := n.replicator.Load(), n.publisher.Load(); {
-	case !m.Active(), n.docket.View().Suspended(m.Origin):
+	case m.Status == registry.StatusWithdrawn:
+		return control.StateWithdrawn
+	case m.Status == registry.StatusExpelled:
+		return control.StateExpelled
+	case n.docket.View().Suspended(m.Origin):
 		return control.StateSuspended
 	case own && p != nil && (p.Quarantined() != nil || p.Forked()):
 		return control.StateQuarantined

@@ -9,6 +9,7 @@ import (
 
 	"github.com/2ps-project/waymark/federation/feed"
 	"github.com/2ps-project/waymark/federation/identity"
+	"github.com/2ps-project/waymark/federation/registry"
 	"github.com/2ps-project/waymark/node/control"
 )
 
@@ -42,8 +43,14 @@ func (n *Node) alarms(st *control.Status) {
 		add("quarantined", "Nothing can be published: "+why+".", next)
 	}
 	if m, ok := n.silenced(); ok {
-		add("suspended", fmt.Sprintf("The other countries have suspended %s: what it publishes is not taken, and its nodes are not talked to. Readers are served.", m.Country),
-			"Telephone their administrators; they can lift it together.")
+		code, text, next := "suspended", "The other countries have suspended %s: what it publishes is not taken, and its nodes are not talked to. Readers are served.", "Telephone their administrators; they can lift it together."
+		switch m.Status {
+		case registry.StatusWithdrawn:
+			code, text, next = "withdrawn", "%s has withdrawn from the federation: nothing new comes in or goes out. Readers are served with what is here.", "Stop the node when its pages are not needed any more. To come back, join as a new node with an invitation."
+		case registry.StatusExpelled:
+			code, text, next = "expelled", "The other countries have expelled %s: nothing new comes in or goes out. Readers are served with what is here.", "Telephone their administrators. Stop the node when its pages are not needed any more."
+		}
+		add(code, fmt.Sprintf(text, m.Country), next)
 	}
 	if m, in := n.self(); in {
 		if _, revoked := n.docket.View().Revoked(m.Origin, n.keys().publish.ID()); revoked {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/thejerf/suture/v4"
 
@@ -34,7 +35,7 @@ func (d *directory) Peer(id identity.NodeID) (transport.Peer, bool) {
 			return transport.Peer{ID: id, Key: node.Key, Endpoints: node.Endpoints, Voter: node.VoterOptIn}, true
 		}
 		if _, in := n.self(); in {
-			return transport.Peer{}, false
+			return d.leaver(id)
 		}
 	}
 	n.mu.Lock()
@@ -44,6 +45,26 @@ func (d *directory) Peer(id identity.NodeID) (transport.Peer, bool) {
 	}
 	if n.known != nil {
 		return n.known.Peer(id)
+	}
+	return transport.Peer{}, false
+}
+
+// lastWord is how long the nodes of a country that has withdrawn are still
+// answered: they hear by it that they are out. What they publish is not taken.
+const lastWord = 24 * time.Hour
+
+// leaver is a node of a country that has just withdrawn.
+func (d *directory) leaver(id identity.NodeID) (transport.Peer, bool) {
+	n := (*Node)(d)
+	for _, m := range n.state().Members() {
+		if m.Status != registry.StatusWithdrawn || n.o.Now().Sub(timeOf(m.Left)) > lastWord {
+			continue
+		}
+		for _, node := range m.Nodes {
+			if node.ID == id {
+				return transport.Peer{ID: id, Key: node.Key, Endpoints: node.Endpoints}, true
+			}
+		}
 	}
 	return transport.Peer{}, false
 }

@@ -153,6 +153,9 @@ func (n *Node) standingNow(o identity.OriginID) listing.Standing {
 	if h, ok := n.docket.View().Suspension(o); ok {
 		out.Since = h.Ruling.Issued.Time()
 	}
+	if m.Left != 0 {
+		out.Since = timeOf(m.Left)
+	}
 	// A feed that went back to an earlier head, and whose country has not
 	// published since.
 	if good, ok := n.feedKeys().Good(o); ok {

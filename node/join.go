@@ -380,16 +380,14 @@ func (n *Node) runAdmissions(ctx context.Context) error {
 // Invite implements [control.Node].
 func (a *admin) Invite(ctx context.Context, country string, expiry time.Duration) (control.Invitation, error) {
 	n := (*Node)(a)
-	self, in := n.self()
-	if !in {
-		return control.Invitation{}, &control.Error{Class: control.Refused, Code: "not_member", Message: "This node is not in a federation, so it has nothing to invite to.",
-			Next: "Found a federation with waymark found, or join one with waymark join."}
+	s, self, err := n.member()
+	if err != nil {
+		return control.Invitation{}, err
 	}
 	if err := n.store.Room(); err != nil {
 		return control.Invitation{}, err // the registry could not take it either
 	}
-	s := n.state()
-	if _, taken := s.MemberByCountry(country); taken {
+	if m, known := s.MemberByCountry(country); known && m.Seated() {
 		return control.Invitation{}, &control.Error{Class: control.Refused, Code: "country_taken", Message: fmt.Sprintf("%s is a member already.", country), Next: "See: waymark country list"}
 	}
 	var contacts []enroll.Contact

@@ -109,28 +109,13 @@ func (n *Node) member() (*registry.State, registry.Member, error) {
 		return n.state(), m, nil
 	}
 	if m, ok := n.silenced(); ok {
-		return nil, registry.Member{}, &control.Error{Class: control.Refused, Code: "suspended", Message: fmt.Sprintf("%s is suspended: the other countries do not hear it.", m.Country),
-			Next: "Telephone their administrators; they can lift it together."}
+		return nil, registry.Member{}, errSilenced(m)
 	}
 	if n.lostMember() {
 		return nil, registry.Member{}, errDataLost
 	}
 	return nil, registry.Member{}, &control.Error{Class: control.Refused, Code: "not_member", Message: "This node's country is not a member of a federation.",
 		Next: "Found a federation with waymark found, or join one with waymark join."}
-}
-
-// silenced is this node's member while it is suspended.
-func (n *Node) silenced() (registry.Member, bool) {
-	s := n.state()
-	if s == nil {
-		return registry.Member{}, false
-	}
-	for _, m := range s.Members() {
-		if slices.ContainsFunc(m.Nodes, func(o registry.Node) bool { return o.ID == n.id }) && n.docket.View().Suspended(m.Origin) {
-			return m, true
-		}
-	}
-	return registry.Member{}, false
 }
 
 // changeKeys states a change of this country's keys, signed by signer, and puts

@@ -43,6 +43,7 @@ type encodedMember struct {
 	Nodes        []Machine              `cbor:"10,keyasint"`
 	Good         feed.Place             `cbor:"11,keyasint"`
 	Caretakers   []identity.OriginID    `cbor:"12,keyasint"`
+	Left         int64                  `cbor:"13,keyasint,omitempty"`
 }
 
 // Encode is the state as bytes: equal states have equal bytes. It is for
@@ -56,7 +57,7 @@ func (s *State) Encode() []byte {
 		Rules: s.rules, Motions: s.motions, PolicySeq: s.policySeq, Taxonomies: s.taxonomies, Wording: s.wording,
 	}
 	for _, m := range s.members {
-		em := encodedMember{m.Origin, m.Country, m.Operator, m.OperatorType, m.Status, m.Epoch, m.Since, m.Seal, m.Keys, nil, m.Good, m.Caretakers}
+		em := encodedMember{m.Origin, m.Country, m.Operator, m.OperatorType, m.Status, m.Epoch, m.Since, m.Seal, m.Keys, nil, m.Good, m.Caretakers, m.Left}
 		for _, n := range m.Nodes {
 			em.Nodes = append(em.Nodes, n.Machine())
 		}

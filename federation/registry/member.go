@@ -240,6 +240,9 @@ type Member struct {
 	Good feed.Place
 	// Caretakers may add alerts while the member is dark.
 	Caretakers []identity.OriginID
+	// Left is the time of the entry that ended the membership, in Unix seconds;
+	// 0 while the member has its seat.
+	Left int64
 }
 
 // Active reports whether the member's keys speak.
@@ -323,7 +326,7 @@ func (c *change) withdraw() error {
 // speak no more and are nobody else's, and its country is free.
 func (c *change) leave(i int, as Status) error {
 	m := c.members[i].clone()
-	m.Status = as
+	m.Status, m.Left = as, c.time
 	c.members = slices.Clone(c.members)
 	c.members[i] = m
 	c.rekeys = slices.DeleteFunc(slices.Clone(c.rekeys), func(r Rekey) bool { return r.Change.Origin == m.Origin })

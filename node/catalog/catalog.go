@@ -34,9 +34,9 @@ const (
 	TypeSheet   = "country_sheet"
 )
 
-// StateSuspended is the state of a [listing.Standing] in which a member's
-// overlays do not count.
-const StateSuspended = "suspended"
+// silent are the states of a [listing.Standing] in which a member's overlays do
+// not count.
+var silent = []string{"suspended", "withdrawn", "expelled"}
 
 // Options say what the catalog stands on.
 type Options struct {

@@ -161,7 +161,7 @@ func (r remark) urgent() bool {
 // speaks reports whether a member may say something of a kind about the
 // listings of another.
 func (c *Catalog) speaks(target, author identity.OriginID, kind listing.OverlayKind) bool {
-	if c.o.Country(author) == "" || c.o.Standing(author).State == StateSuspended {
+	if c.o.Country(author) == "" || slices.Contains(silent, c.o.Standing(author).State) {
 		return false
 	}
 	if kind == listing.OverlayAlert || kind == listing.OverlayStatus {

@@ -20,6 +20,7 @@ import (
 type Node interface {
 	Care
 	Enrolment
+	Membership
 	Rescue
 
 	// Status tells how the node and its federation are.
@@ -113,6 +114,8 @@ const (
 	StateUnconfirmed = "unconfirmed" // no beat for longer than it lasts
 	StateFrozen      = "frozen"      // two heads contradict each other
 	StateSuspended   = "suspended"
+	StateWithdrawn   = "withdrawn" // it has left: what is here is the last of it
+	StateExpelled    = "expelled"  // the others have put it out: likewise
 	StateQuarantined = "quarantined"
 	StateUnknown     = "unknown" // never heard from: nothing of it is here, and nobody has shown more
 )

@@ -112,6 +112,7 @@ func Handler(n Node) http.Handler {
 	})
 	care(mux, n)
 	enrolment(mux, n)
+	membership(mux, n)
 	rescue(mux, n)
 	mux.HandleFunc("POST /v1/import", func(w http.ResponseWriter, r *http.Request) { importRows(n, w, r) })
 	mux.HandleFunc("POST /v1/export", func(w http.ResponseWriter, r *http.Request) { export(n, w, r) })

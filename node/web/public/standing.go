@@ -47,6 +47,8 @@ func standing(l *locale.Language, country string, s listing.Standing) []string {
 		list = append(list, l.Say("feed.frozen", "country", name))
 	case "suspended":
 		list = append(list, l.Say("feed.suspended", "country", name))
+	case "withdrawn", "expelled":
+		list = append(list, l.Say("feed.left", "country", name))
 	case "quarantined":
 		list = append(list, l.Say("feed.quarantined", "country", name))
 	case "behind":

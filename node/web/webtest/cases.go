@@ -89,6 +89,7 @@ func Cases() []Case {
 		{"closed by a caretaker", "PL", "case-cared", named + `"Poradnia pod opieką"`, false, cared, nil},
 		{"of a contradicting list", "PL", "case-frozen", named + `"Poradnia z dwiema wersjami"`, false, silent("frozen"), nil},
 		{"of a suspended member", "PL", "case-suspended", named + `"Poradnia zawieszonego partnera"`, false, silent("suspended"), nil},
+		{"of a member that has left", "PL", "case-left", named + `"Poradnia dawnego partnera"`, false, silent("withdrawn"), nil},
 		{"of a list that went back", "PL", "case-back", named + `"Poradnia po przywróceniu"`, false, rolledBack, nil},
 		{"hidden by members", "PL", "case-hidden", named + `"Nazwa której nie widać"`, false, nil,
 			&listing.Hiding{By: []string{"DE", "FI", "LT"}, Since: Now.AddDate(0, 0, -3), Until: Now.AddDate(0, 0, 11), Reason: "danger", Text: "Der Eintrag führt zu einer anderen Stelle.", Contact: "notices@example.org"}},
