@@ -9,6 +9,7 @@ import (
 	"github.com/2ps-project/waymark/config"
 	"github.com/2ps-project/waymark/federation/identity"
 	"github.com/2ps-project/waymark/node/control"
+	"github.com/2ps-project/waymark/node/hsds/check"
 )
 
 // The exit codes of every command.
@@ -41,6 +42,8 @@ var outcomes = []struct {
 	{kind[*config.Faults], exitError, "Correct the file, then look again with: waymark config check"},
 	{sentinel(identity.ErrKeyFile), exitError, "Put the key back from a backup; a node cannot speak for its country without it."},
 	{sentinel(control.ErrNotRunning), exitError, ""},
+	{sentinel(check.ErrAddress), exitUsage, ""},
+	{sentinel(check.ErrUnreachable), exitError, "Look whether the address is right and the API is running."},
 }
 
 // classCodes are the exit codes of the node's errors.
