@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -23,7 +24,7 @@ func (n *Node) newWeb() (*web.Server, error) {
 	return web.New(web.Options{
 		Public: n.public, Ops: n.ops, Catalog: n, Locale: n.locale, Operator: n.operator,
 		BaseURL: n.o.Config.Public.URL, Demo: n.demo(), Cadence: n.cadence, Now: n.o.Now,
-		Ready: n.isReady, Metrics: metrics, Logger: n.o.Logger,
+		CutOff: n.cutOff, Ready: n.isReady, Metrics: metrics, Logger: n.o.Logger,
 	})
 }
 
@@ -49,6 +50,33 @@ func (n *Node) operator() page.Operator {
 		out.Authority = self.OperatorType == registry.OperatorPoliceJustice || self.OperatorType == registry.OperatorPublicAuthority
 	}
 	return out
+}
+
+// quietHours is how long nothing may be heard of any other country before this
+// node takes itself to be cut off: they confirm their lists every hour.
+const quietHours = 3 * time.Hour
+
+// cutOff reports whether this node reaches no other. One that does not gossip
+// knows it by what it hears.
+func (n *Node) cutOff() bool {
+	if len(n.alive()) > 0 {
+		return false
+	}
+	s := n.state()
+	if s == nil {
+		return true
+	}
+	others := false
+	for _, m := range s.Members() {
+		if m.Country == n.o.Config.Country {
+			continue
+		}
+		if n.now().Sub(n.catalog.AsOf(m.Origin)) < quietHours {
+			return false
+		}
+		others = true
+	}
+	return others
 }
 
 // isReady is for load balancers: a node that is cut off, or may not write,

@@ -110,5 +110,8 @@ func (n *Node) countrySheet(p listing.PublishedSheet) control.CountrySheet {
 	if s.Notice != nil {
 		add("notice_contact", -1, s.Notice.Value, s.Notice.AsOf, "")
 	}
+	if s.Page != nil {
+		add("public_page", -1, s.Page.URL, s.Page.AsOf, "")
+	}
 	return out
 }

@@ -40,6 +40,7 @@ type Sheet struct {
 	Exit     *ExitTarget     `json:"exit_target"`        // nil: none
 	Operator []Statement     `json:"operator_statement"` // one for each language
 	Notice   *NoticeContact  `json:"notice_contact"`     // nil: none
+	Page     *PublicPage     `json:"public_page"`        // nil: not said where its readers find this directory
 
 	doc  Document
 	size int

@@ -25,6 +25,7 @@ func (s *Sheet) CheckPublishAt(now time.Time, cadence Cadence) Faults {
 	s.checkExit(&c)
 	s.checkOperator(&c)
 	s.checkNotice(&c)
+	s.checkPage(&c)
 	return c.Faults
 }
 

@@ -91,6 +91,9 @@ func TestSheetCheckPublish(t *testing.T) {
 		{"texts that are too long", map[string]any{"law_notes.0.text": long, "operator_statement.0.text": long, "exit_target.label": long},
 			[]string{"law_notes[0].text too_large", "exit_target.label too_large", "operator_statement[0].text too_large"}},
 		{"a page to leave to that tells where from", map[string]any{"exit_target.url": "https://weather.example.org/?from=here"}, []string{"exit_target.url bad_value"}},
+		{"pages that nobody can read", map[string]any{"public_page": map[string]any{"url": "http://directory.example.org/", "as_of": "2026-11-01"}}, []string{"public_page.url bad_value"}},
+		{"pages without a date", map[string]any{"public_page": map[string]any{"url": "https://directory.example.org/"}}, []string{"public_page.as_of missing"}},
+		{"pages at an onion address", map[string]any{"public_page": map[string]any{"url": "http://exampleexampleexample.onion/", "as_of": "2026-11-01"}}, nil},
 		{"a page to leave to in the open", map[string]any{"exit_target.url": "http://weather.example.org/"}, []string{"exit_target.url bad_value"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

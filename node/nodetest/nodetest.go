@@ -252,7 +252,13 @@ func (f *Federation) join(ctx context.Context, dir string, c config.Config) erro
 // ones, that come between them. The country sheet goes first.
 func (f *Federation) publish(ctx context.Context, n *node.Node, country string) error {
 	day := today()
-	if _, err := n.Admin().PutCountrySheet(ctx, fiction.Sheet(country, day).JSON()); err != nil {
+	sheet := fiction.Sheet(country, day)
+	st, err := n.Admin().Status(ctx)
+	if err != nil {
+		return err
+	}
+	sheet["public_page"] = map[string]any{"url": st.PublicURL, "as_of": day.Format(time.DateOnly)}
+	if _, err := n.Admin().PutCountrySheet(ctx, sheet.JSON()); err != nil {
 		return err
 	}
 	var rows iter.Seq2[control.Row, error] = func(yield func(control.Row, error) bool) {

@@ -37,6 +37,7 @@ type Options struct {
 	Operator func() page.Operator   // required; who runs this node, asked for every page
 	BaseURL  string                 // public address, "https://…"; "" = as each request names it
 	Demo     bool                   // says on every page and answer that the data is invented
+	CutOff   func() bool            // this node reaches no other; nil = never
 	Cadence  func() listing.Cadence // nil = the default
 	Now      func() time.Time       // the later of the clock and the newest signed time seen; nil = time.Now
 
@@ -78,6 +79,7 @@ func New(opt Options) (*Server, error) {
 	}
 	pages, err := public.New(public.Options{
 		Catalog: opt.Catalog, Locale: opt.Locale, Operator: opt.Operator,
+		BaseURL: opt.BaseURL, CutOff: opt.CutOff,
 		Demo: opt.Demo, Cadence: opt.Cadence, Now: opt.Now, Logger: opt.Logger,
 	})
 	if err != nil {
@@ -99,16 +101,25 @@ func New(opt Options) (*Server, error) {
 
 // front puts pages and APIs on one listener, compressed where the reader takes
 // it. Compression is safe here: no page holds a secret beside what was asked.
-func front(pages, answers http.Handler) (http.Handler, error) {
+func front(pages *public.Site, answers http.Handler) (http.Handler, error) {
 	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(minGzip))
 	if err != nil {
 		return nil, err
 	}
+	limit := newLimiter(time.Now)
 	return wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS != nil {
 			// Three months, this host only: a node that is cut off must not
 			// lock its own readers out for longer.
 			w.Header().Set("Strict-Transport-Security", "max-age=7776000")
+		}
+		if !limit.allow(r.RemoteAddr) {
+			if api.Owns(r.URL.Path) {
+				api.Busy(w, limitWait)
+				return
+			}
+			pages.Busy(w, r, limitWait)
+			return
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), answerTimeout)
 		defer cancel()

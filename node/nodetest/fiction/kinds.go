@@ -108,7 +108,7 @@ var pattern = [Cycle]slot{
 	{sort: &programme, reach: worldwide},
 	{sort: &youth, pair: 1},
 	{sort: &helpline, pair: -1},
-	{sort: &chat},
+	{sort: &chat, reach: anyEU},
 	{sort: &family},
 	{sort: &therapy, place: region},
 	{sort: &crisis},

@@ -302,6 +302,12 @@ func (p Problem) Write(w http.ResponseWriter) {
 	_, _ = w.Write(body)
 }
 
+// Busy answers a client over whose connection too much is asked for.
+func Busy(w http.ResponseWriter, wait time.Duration) {
+	w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)))
+	Problem{Status: http.StatusTooManyRequests, Title: "Too many requests", Detail: "Wait, then ask less often. All of a country's data can be copied at once from /hsds/services, page by page."}.Write(w)
+}
+
 func internal() Problem {
 	return Problem{Status: http.StatusInternalServerError, Title: "Internal error", Detail: "This node could not answer. Try again; its operator has been told."}
 }

@@ -10,6 +10,11 @@ import (
 //go:embed page.css
 var css []byte
 
+// The one script: the way out with fewer steps. No page needs it.
+//
+//go:embed exit.js
+var script []byte
+
 // The icon is a plain dot: it says nothing about what the page is about.
 var dot = []byte(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6" fill="#5b7d86"/></svg>`)
 
@@ -28,10 +33,11 @@ func NewAsset(name, ext, contentType string, body []byte) Asset {
 }
 
 func stylesheet() Asset { return NewAsset("page", "css", "text/css; charset=utf-8", css) }
+func exitScript() Asset { return NewAsset("page", "js", "text/javascript; charset=utf-8", script) }
 func icon() Asset       { return NewAsset("dot", "svg", "image/svg+xml", dot) }
 
 // Assets returns the files that the pages need.
-func (r *Renderer) Assets() []Asset { return []Asset{r.css, r.icon} }
+func (r *Renderer) Assets() []Asset { return []Asset{r.css, r.script, r.icon} }
 
 // ServeHTTP answers with the asset.
 func (a Asset) ServeHTTP(w http.ResponseWriter, _ *http.Request) {

@@ -1,6 +1,7 @@
 // Package page renders the pages that people see: one layout, one stylesheet,
 // the texts of every offered language, and the headers that keep a reader
-// unknown. It needs no script, sets no cookie and names no other host.
+// unknown. It works without scripts, sets no cookie and loads nothing
+// from elsewhere.
 package page
 
 import (
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"text/template/parse"
+	"time"
 
 	"github.com/2ps-project/waymark/node/locale"
 )
@@ -40,9 +42,26 @@ type Operator struct {
 
 // Elsewhere is the same directory on a node that somebody else runs.
 type Elsewhere struct {
-	Country string // ISO 3166-1 alpha-2
-	Name    string
-	URL     string // https address of its first page
+	Country   string // ISO 3166-1 alpha-2
+	Name      string
+	URL       string // https address of its first page, http for an onion address
+	Authority bool   // run by police, justice or a ministry
+}
+
+// Nearest returns at most n of the others: those that no authority runs first,
+// else in the order in which they stand.
+func (o Operator) Nearest(n int) []Elsewhere {
+	list := slices.Clone(o.Others)
+	slices.SortStableFunc(list, func(a, b Elsewhere) int {
+		switch {
+		case a.Authority == b.Authority:
+			return 0
+		case a.Authority:
+			return 1
+		}
+		return -1
+	})
+	return list[:min(n, len(list))]
 }
 
 // CrisisContact is somebody to turn to, confirmed by one country.
@@ -71,6 +90,8 @@ type Options struct {
 	Pages    fs.FS                                                    // the caller's templates, *.html: each defines "main:<name>" for its page
 	Operator func() Operator                                          // required; asked for every page
 	Crisis   func(l *locale.Language, country string) []CrisisContact // in the reader's language; nil = none confirmed
+	Exit     func() string                                            // https address to which "leave this page" leads; "" or nil = /leave of this site
+	Now      func() time.Time                                         // for the date on paper; nil = time.Now
 	Demo     bool                                                     // every page says that its data is invented
 	Funcs    func(l *locale.Language) template.FuncMap                // more functions for the caller's templates; nil = none
 }
@@ -78,10 +99,11 @@ type Options struct {
 // Renderer renders pages. It does not change after [New] and may be used from
 // any goroutine.
 type Renderer struct {
-	opt  Options
-	sets map[string]*template.Template // by language tag
-	css  Asset
-	icon Asset
+	opt    Options
+	sets   map[string]*template.Template // by language tag
+	css    Asset
+	script Asset
+	icon   Asset
 }
 
 // New parses every template in every language, and checks that each text they
@@ -93,8 +115,14 @@ func New(opt Options) (*Renderer, error) {
 	if opt.Crisis == nil {
 		opt.Crisis = func(*locale.Language, string) []CrisisContact { return nil }
 	}
+	if opt.Exit == nil {
+		opt.Exit = func() string { return "" }
+	}
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
 	r := &Renderer{opt: opt, sets: map[string]*template.Template{}}
-	r.css, r.icon = stylesheet(), icon()
+	r.css, r.script, r.icon = stylesheet(), exitScript(), icon()
 	for _, l := range opt.Locale.Languages() {
 		set := template.New("page").Funcs(r.funcs(l))
 		if opt.Funcs != nil {
@@ -126,6 +154,7 @@ type Page struct {
 	Country  string // whose crisis contacts to show; "" = the operator's
 	Path     string // what follows /{lang} on the same page in another language, "/in/pl"; "" = its first page
 	Index    bool   // may search engines list it
+	Paper    bool   // it is printed: the printed page says of which day it is
 	Body     any    // for the template
 }
 
@@ -142,7 +171,11 @@ type view struct {
 	Generic  bool   // there is no emergency contact to rely on: say what holds everywhere
 	Home     string // path of the page of the operator's country
 	Demo     bool
+	Leave    string // where the way out leads
+	Away     bool   // that is another site
+	Today    string // for the printed page
 	CSS      string
+	Script   string
 	Icon     string
 }
 
@@ -158,7 +191,14 @@ func (r *Renderer) Render(w http.ResponseWriter, status int, name string, p Page
 	operator := r.opt.Operator()
 	v := view{
 		Page: p, L: p.Language, Lang: p.Language.Tag(), Others: r.opt.Locale.Languages(),
-		Operator: operator, CrisisIn: p.Country, Demo: r.opt.Demo, CSS: r.css.Path, Icon: r.icon.Path,
+		Operator: operator, CrisisIn: p.Country, Demo: r.opt.Demo,
+		Leave: "/leave", CSS: r.css.Path, Script: r.script.Path, Icon: r.icon.Path,
+	}
+	if exit := r.opt.Exit(); exit != "" {
+		v.Leave, v.Away = exit, true
+	}
+	if p.Paper {
+		v.Today = p.Language.Date(r.opt.Now().UTC())
 	}
 	if v.CrisisIn == "" {
 		v.CrisisIn = operator.Country
@@ -229,7 +269,7 @@ func commonDate(list []CrisisContact) string {
 
 // Headers sets what every answer of the public pages carries.
 func Headers(h http.Header) {
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")

@@ -27,15 +27,26 @@ type card struct {
 	Freshness    string
 	Stale        bool
 	Checked      string // date; "" = never
-	Pro          bool
+	Method       string // how; "" = not stated
+	ForPros      bool
 	Reporting    bool
-	Topic        bool // the service has not confirmed that it takes on this topic
-	Together     []ref
-	Said         []said // by caretakers, now
+	Topic        bool   // the service has not confirmed that it takes on this topic
+	Together     []card // companions: shown with it, wherever it is shown; theirs are left out
+	Successors   []ref
+	Said         []said    // by caretakers, now
+	Note         *note     // by the partner of the reader's country
+	Pro          *proFacts // for those who came by their door
 
 	code     string // of Country
 	asOf     time.Time
 	standing listing.Standing
+}
+
+// proFacts are what professionals ask first. The words are theirs, too.
+type proFacts struct {
+	Evidence string
+	Levels   []string
+	Referral []string
 }
 
 // ref names another service.
@@ -45,7 +56,7 @@ type ref struct {
 }
 
 const (
-	waysOnCard  = 3
+	waysOnCard  = 2
 	maxTogether = 4
 	maxName     = 160
 )
@@ -54,29 +65,68 @@ func servicePath(l *locale.Language, id string) string {
 	return "/" + l.Tag() + "/s/" + url.PathEscape(id)
 }
 
-// card makes the card of a listing for a reader in the country from.
-func (s *Site) card(ctx context.Context, l *locale.Language, p listing.Published, from string) card {
+// asker is what is known of a reader while an answer is made.
+type asker struct {
+	From         string // country, ISO 3166-1 alpha-2; "" = not said
+	Professional bool
+}
+
+// card makes the card of a listing, with those of its companions.
+func (s *Site) card(ctx context.Context, l *locale.Language, p listing.Published, who asker) card {
+	c := s.one(ctx, l, p, who)
+	for _, id := range p.Listing.Companions {
+		if len(c.Together) == maxTogether {
+			break
+		}
+		if other, ok := s.shown(ctx, id); ok && id != p.Listing.ID {
+			c.Together = append(c.Together, s.one(ctx, l, other, who))
+		}
+	}
+	return c
+}
+
+// one makes the card of a listing alone.
+func (s *Site) one(ctx context.Context, l *locale.Language, p listing.Published, who asker) card {
 	li, r, now := p.Listing, newReader(l, p), s.opt.Now()
 	c := card{
 		Name: r.text("name", li.Name, maxName, false), Path: servicePath(l, li.ID),
 		Organisation: page.Clip(120, li.OrganizationName()), Country: l.CountryName(p.Country),
-		Cross: from != "" && !strings.EqualFold(from, p.Country), For: strings.Join(audiences(l, li), " · "),
+		Cross: who.From != "" && !strings.EqualFold(who.From, p.Country), For: strings.Join(audiences(l, li), " · "),
 		Closed: closed(l, li), Stub: li.StatusValue() == listing.Defunct, Alert: alert(r, li, now),
-		Pro: li.VisibilityValue() == listing.VisibleProfessionals, Reporting: li.KindValue() == listing.KindReporting,
-		Topic: forSelf(li) && li.AcceptanceValue() == listing.AcceptanceNotConfirmed, Together: s.refs(ctx, l, li.Companions, li.ID),
+		ForPros: li.VisibilityValue() == listing.VisibleProfessionals, Reporting: li.KindValue() == listing.KindReporting,
+		Topic: forSelf(li) && li.AcceptanceValue() == listing.AcceptanceNotConfirmed, Successors: s.refs(ctx, l, li.Successors, li.ID),
 		Said: caretakers(l, p), code: strings.ToUpper(p.Country), asOf: p.AsOf, standing: p.Standing,
 	}
 	if c.Name.S == "" {
 		c.Name.S = li.ID
 	}
 	c.Freshness, c.Stale, c.Checked = s.checked(l, li, now)
+	if li.Verification != nil && listing.Known(listing.VocabularyMethod, li.Verification.Method) {
+		c.Method = l.Term("verification_method", li.Verification.Method)
+	}
 	if !c.Stub { // a number that is free again may be somebody else's
 		c.Ways = s.channels(l, p)
 	}
 	if len(c.Ways) > waysOnCard {
 		c.More, c.Ways = len(c.Ways)-waysOnCard, c.Ways[:waysOnCard]
 	}
+	if who.Professional {
+		c.Pro = &proFacts{l.Term("evidence", li.EvidenceValue()), terms(l, "prevention_level", li.PreventionLevels), terms(l, "referral", li.Referral)}
+	}
+	if who.From != "" && c.Cross {
+		for _, n := range notes(l, p) {
+			if strings.EqualFold(n.code, who.From) && n.Works+n.Cost != "" {
+				c.Note = &n
+			}
+		}
+	}
 	return c
+}
+
+// shown returns a listing that this page may show.
+func (s *Site) shown(ctx context.Context, id string) (listing.Published, bool) {
+	p, err := s.opt.Catalog.Get(ctx, id)
+	return p, err == nil && p.Listing != nil && p.Listing.VisibilityValue() != listing.VisibleNobody
 }
 
 // checked says how old the last check of a listing is.
@@ -155,8 +205,8 @@ func (s *Site) refs(ctx context.Context, l *locale.Language, ids []string, self 
 		if id == self {
 			continue
 		}
-		p, err := s.opt.Catalog.Get(ctx, id)
-		if err != nil || p.Listing == nil || p.Listing.VisibilityValue() == listing.VisibleNobody {
+		p, ok := s.shown(ctx, id)
+		if !ok {
 			continue
 		}
 		name := newReader(l, p).text("name", p.Listing.Name, maxName, false)

@@ -16,6 +16,7 @@ type channel struct {
 	Type        string
 	Label       text
 	Value       string
+	Shown       string       // Value without what a reader need not read
 	Href        template.URL // "" = shown, not linked
 	Outbound    string       // host that a link leads to
 	Lapsed      bool
@@ -26,12 +27,12 @@ type channel struct {
 	Know        fact
 	KnowShort   string
 	Anonymous   bool // no name is asked for
+	Trusted     bool // and that may be said with a good mark: it is stated, and somebody looked lately
 	Tell        tell
 	Keep        fact
 	Languages   []string
 	Interpreter text
 	Cost        fact
-	Sayings     []saying // the short form of Know and Cost
 	FreeFrom    string
 	Hours       *hours
 	Reply       text
@@ -46,18 +47,6 @@ type fact struct {
 	Short  string // the same in fewer words, for a card
 	AsOf   string
 	Source *link
-}
-
-// saying is what one voice says, in the few words of a card.
-type saying struct {
-	Said  string
-	Parts []part
-}
-
-// part is one short statement. Anonymity stands in a badge.
-type part struct {
-	Label       string
-	Badge, Good bool
 }
 
 // tell is what would make a service tell someone.
@@ -126,7 +115,8 @@ func (s *Site) channel(r reader, p listing.Published, ch *listing.Channel, now t
 		}
 	}
 	usable := p.StatusValue() == listing.Active && !v.Lapsed
-	v.Sayings = v.sayings(usable)
+	v.Trusted = v.Know.Stated && v.Anonymous && usable // what is closed or lapsed gets no good mark
+	v.Shown = shown(v.Value)
 	if usable {
 		v.Href, v.Outbound = target(ch)
 	}
@@ -140,20 +130,6 @@ func (s *Site) channel(r reader, p listing.Published, ch *listing.Channel, now t
 	return v
 }
 
-// sayings puts together what the same voice says. Anonymity comes first; that
-// nothing is stated needs no voice. What is closed or lapsed gets no good mark.
-func (v *channel) sayings(current bool) []saying {
-	list := []saying{{v.Know.Short, []part{{v.KnowShort, true, v.Know.Stated && v.Anonymous && current}}}}
-	switch {
-	case !v.Cost.Stated || v.Cost.Label == "":
-	case v.Cost.Short == v.Know.Short:
-		list[0].Parts = append(list[0].Parts, part{Label: v.Cost.Label})
-	default:
-		list = append(list, saying{v.Cost.Short, []part{{Label: v.Cost.Label}}})
-	}
-	return list
-}
-
 // lastCheck is the day on which the channel, or else its listing, was checked.
 func lastCheck(li *listing.Listing, ch *listing.Channel, now time.Time) (time.Time, bool) {
 	if ch.Verification != nil {
@@ -162,6 +138,14 @@ func lastCheck(li *listing.Listing, ch *listing.Channel, now time.Time) (time.Ti
 		}
 	}
 	return li.Assured(now)
+}
+
+// shown is an address as people write it, everything else as it is.
+func shown(value string) string {
+	if rest, ok := strings.CutPrefix(value, "https://"); ok {
+		return strings.TrimSuffix(rest, "/")
+	}
+	return value
 }
 
 // target returns where a channel's link leads. The typed URL is made only of
@@ -222,7 +206,7 @@ func (r reader) tell(ch *listing.Channel, path string) tell {
 		return tell{}
 	}
 	b := ch.Breach
-	v := tell{fact: fact{Stated: true, Said: r.said(b.Basis), Source: webLink(b.SourceURL)}}
+	v := tell{fact: fact{Stated: true, Said: r.said(b.Basis), Short: r.saidShort(b.Basis), Source: webLink(b.SourceURL)}}
 	words := b.Text
 	if words == "" && !listing.Known(listing.VocabularyBreach, b.Value) {
 		words = b.Value

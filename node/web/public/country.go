@@ -2,6 +2,7 @@ package public
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,50 +21,43 @@ const onCountryPage = 6
 
 // countryView is what is known of help in one country.
 type countryView struct {
-	Here, Name, Code string
-	Member           bool
-	Operator         string
-	Confirmed        string // when it last confirmed its list; "" = never
-	AsOf             string // date of that
-	Old              bool
-	Standing         []string // what is wrong with its list
-	Hidden           int      // entries that are held here and not shown
-	HiddenWhy        []string
-	Listings         int
-	Local            []card
-	LocalTotal       int
-	Across           []card
-	AcrossTotal      int
-	Aging            []aged // what must be said of the countries of these
-	Speaks           string
-	Sheet            sheetView
+	Here, Path  string
+	Name, Code  string
+	Doors       doorsView
+	Member      bool
+	Operator    string
+	Confirmed   string // when it last confirmed its list; "" = never
+	AsOf        string // date of that
+	Old         bool
+	Standing    []string // what is wrong with its list
+	Hidden      int      // entries that are held here and not shown
+	HiddenWhy   []string
+	Listings    int
+	Local       []card
+	LocalTotal  int
+	Across      []card
+	AcrossTotal int
+	Aging       []aged // what must be said of the countries of these
+	Sheet       sheetView
 }
 
 // country answers GET /{lang}/in/{country}. It exists for countries without a
 // partner too: help from elsewhere is what their people need to find.
 func (s *Site) country(w http.ResponseWriter, r *http.Request, l *locale.Language) {
-	given := r.PathValue("country")
-	code := strings.ToUpper(given)
-	switch code {
-	case "UK":
-		code = "GB"
-	case "EL":
-		code = "GR"
-	}
-	if lower := strings.ToLower(code); lower != given && twoLetters(code) {
-		redirect(w, "/"+l.Tag()+"/in/"+lower)
+	code, ok := s.place(w, r, l, "")
+	if !ok {
 		return
 	}
-	v := countryView{Here: "/" + l.Tag(), Name: l.CountryName(code), Code: code, Speaks: l.Tag(), Sheet: s.sheet(l, code)}
+	here := "/" + l.Tag()
+	v := countryView{
+		Here: here, Path: here + "/in/" + strings.ToLower(code), Name: l.CountryName(code), Code: code,
+		Doors: s.doors(l, code), Sheet: s.sheet(l, code),
+	}
 	for _, c := range s.opt.Catalog.Countries() {
 		if strings.EqualFold(c.Code, code) {
 			v.member(l, c, s.opt.Now())
 			v.Hidden, v.HiddenWhy = s.hiddenItems(l, c.Hidden)
 		}
-	}
-	if !v.Member && !known(l, code) {
-		s.fail(w, l, http.StatusNotFound)
-		return
 	}
 	q := search.Query{Language: l.Tag(), From: code, UsableFrom: []string{code}, PerPage: onCountryPage, Now: s.opt.Now()}
 	usable, err := s.opt.Catalog.Search(r.Context(), q)
@@ -84,7 +78,7 @@ func (s *Site) country(w http.ResponseWriter, r *http.Request, l *locale.Languag
 			s.fault(w, l, err)
 			return
 		}
-		v.Local, v.LocalTotal = s.cards(r.Context(), l, local.Hits, code), local.Total
+		v.Local, v.LocalTotal = s.cards(r.Context(), l, local.Hits, asker{From: code}), local.Total
 	}
 	if len(elsewhere) > 0 {
 		q.UsableFrom, q.Countries = []string{code}, elsewhere
@@ -93,12 +87,35 @@ func (s *Site) country(w http.ResponseWriter, r *http.Request, l *locale.Languag
 			s.fault(w, l, err)
 			return
 		}
-		v.Across, v.AcrossTotal = s.cards(r.Context(), l, across.Hits, code), across.Total
+		v.Across, v.AcrossTotal = s.cards(r.Context(), l, across.Hits, asker{From: code}), across.Total
 		v.Aging = s.aging(l, v.Across)
 	}
 	s.render(w, http.StatusOK, "country", page.Page{
-		Language: l, Title: v.Name, Country: code, Path: "/in/" + strings.ToLower(code), Index: true, Body: v,
+		Language: l, Title: v.Name, Country: code, Path: "/in/" + strings.ToLower(code), Index: true, Paper: true, Body: v,
 	})
+}
+
+// place reads the country of an address, in its one spelling; after it comes
+// rest. When it returns false, the reader has been answered.
+func (s *Site) place(w http.ResponseWriter, r *http.Request, l *locale.Language, rest string) (code string, ok bool) {
+	given := r.PathValue("country")
+	code = strings.ToUpper(given)
+	switch code {
+	case "UK":
+		code = "GB"
+	case "EL":
+		code = "GR"
+	}
+	if lower := strings.ToLower(code); lower != given && twoLetters(code) {
+		redirect(w, "/"+l.Tag()+"/in/"+lower+rest)
+		return "", false
+	}
+	member := slices.ContainsFunc(s.opt.Catalog.Countries(), func(c listing.CountryView) bool { return strings.EqualFold(c.Code, code) })
+	if !member && !known(l, code) {
+		s.fail(w, l, http.StatusNotFound)
+		return "", false
+	}
+	return code, true
 }
 
 func (v *countryView) member(l *locale.Language, c listing.CountryView, now time.Time) {

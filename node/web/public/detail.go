@@ -3,6 +3,7 @@ package public
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/2ps-project/waymark/node/listing"
@@ -38,18 +39,19 @@ type detailView struct {
 	OperatorType string
 	Website      *link
 	Source       *link
-	Method       string
 	Confirmed    string   // when the country last confirmed its list; "" = never
 	Standing     []string // what is wrong with that list
 	Notes        []note
 	Description  text
 	DescribedBy  string
-	Successors   []ref
 	Contact      string
 	Evidence     string
 	Levels       []string
 	Objectives   []string
 	ID           string
+	Data         string // Id as it stands in the addresses of the APIs; "" = it has none there
+	Refs         []ref  // the companions by name
+	InPerson     bool   // one goes there
 }
 
 // dated is a fact that ages quickly.
@@ -81,14 +83,14 @@ func (s *Site) detail(w http.ResponseWriter, r *http.Request, l *locale.Language
 	v := s.view(r, l, p)
 	s.render(w, http.StatusOK, "detail", page.Page{
 		Language: l, Title: l.Say("listing.title"),
-		Path: strings.TrimPrefix(v.Path, "/"+l.Tag()), Index: true, Body: v,
+		Path: strings.TrimPrefix(v.Path, "/"+l.Tag()), Index: true, Paper: true, Body: v,
 	})
 }
 
 func (s *Site) view(req *http.Request, l *locale.Language, p listing.Published) detailView {
 	li, r := p.Listing, newReader(l, p)
 	v := detailView{
-		card: s.card(req.Context(), l, p, ""), Channels: s.channels(l, p), ID: page.Clip(200, li.ID),
+		card: s.card(req.Context(), l, p, asker{}), Channels: s.channels(l, p), ID: page.Clip(200, li.ID),
 		Audience: terms(l, "audience", li.Audience), Age: age(l, li), Guardian: guardian(l, li),
 		Happens:  r.text("application_process", li.ApplicationProcess, 1200, false),
 		Waiting:  datedFact(l, "waiting", li.WaitingValue(), li.Waiting),
@@ -97,7 +99,6 @@ func (s *Site) view(req *http.Request, l *locale.Language, p listing.Published) 
 		Kinds: terms(l, "service_type", li.ServiceTypes), Settings: terms(l, "setting", li.Settings), Formats: terms(l, "format", li.Formats),
 		OperatorType: operatorType(l, li), Source: webLink(li.Source),
 		Description: r.text("description", li.Description, 4000, false),
-		Successors:  s.refs(req.Context(), l, li.Successors, li.ID),
 		Contact:     page.Clip(120, s.opt.Operator().Contact),
 		Evidence:    l.Term("evidence", li.EvidenceValue()), Levels: terms(l, "prevention_level", li.PreventionLevels), Objectives: terms(l, "objective", li.Objectives),
 	}
@@ -113,8 +114,14 @@ func (s *Site) view(req *http.Request, l *locale.Language, p listing.Published) 
 	if v.Website == nil {
 		v.Website = webLink(li.URL)
 	}
-	if li.Verification != nil && listing.Known(listing.VocabularyMethod, li.Verification.Method) {
-		v.Method = l.Term("verification_method", li.Verification.Method)
+	if escaped := url.PathEscape(li.ID); escaped == li.ID {
+		v.Data = li.ID
+	}
+	for _, other := range v.Together {
+		v.Refs = append(v.Refs, ref{other.Name, other.Path})
+	}
+	for _, ch := range li.ContactChannels() {
+		v.InPerson = v.InPerson || ch.TypeValue() == "in_person"
 	}
 	v.Confirmed, v.Standing = confirmed(l, p.Country, p.AsOf, s.opt.Now()), standing(l, p.Country, p.Standing)
 	v.Notes = notes(l, p)

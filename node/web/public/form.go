@@ -52,6 +52,7 @@ type form struct {
 	Facets   map[string][]string
 	Page     int
 	Snapshot string
+	Table    bool // the answer is to be saved as a table
 }
 
 // readForm reads a posted form. The query of the address is not looked at.
@@ -89,6 +90,7 @@ func readForm(r *http.Request) (form, error) {
 	if s := v.Get("snapshot"); len(s) <= 200 {
 		f.Snapshot = s
 	}
+	f.Table = v.Get("as") == "table"
 	for _, facet := range chosenFacets {
 		values := v[string(facet)]
 		if len(values) > maxChosen {

@@ -12,7 +12,9 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/2ps-project/waymark/node/listing"
@@ -42,7 +44,9 @@ type Options struct {
 	Catalog  Catalog              // required
 	Locale   *locale.Set          // required
 	Operator func() page.Operator // required
+	BaseURL  string               // public address, "https://…", for what is printed; "" = as the request names it
 	Demo     bool
+	CutOff   func() bool            // no other node is reached, so other sites may not be either; nil = never
 	Cadence  func() listing.Cadence // nil = the default
 	Now      func() time.Time       // the later of the clock and the newest signed time seen; nil = time.Now
 	Logger   *slog.Logger           // faults of the software only, never a word about a reader; nil = none
@@ -54,6 +58,7 @@ type Site struct {
 	pages  *page.Renderer
 	mux    *http.ServeMux
 	assets map[string]page.Asset
+	others atomic.Pointer[others] // as of a moment ago
 }
 
 // New checks every template in every language and returns the site.
@@ -63,6 +68,9 @@ func New(opt Options) (*Site, error) {
 	}
 	if opt.Now == nil {
 		opt.Now = time.Now
+	}
+	if opt.CutOff == nil {
+		opt.CutOff = func() bool { return false }
 	}
 	if opt.Cadence == nil {
 		opt.Cadence = func() listing.Cadence { return listing.DefaultCadence }
@@ -76,7 +84,7 @@ func New(opt Options) (*Site, error) {
 	}
 	s := &Site{opt: opt, mux: http.NewServeMux(), assets: map[string]page.Asset{}}
 	s.pages, err = page.New(page.Options{
-		Locale: opt.Locale, Pages: own, Operator: s.operator, Crisis: s.crisis, Demo: opt.Demo,
+		Locale: opt.Locale, Pages: own, Operator: s.operator, Crisis: s.crisis, Exit: s.leaveTo, Now: opt.Now, Demo: opt.Demo,
 		Funcs: func(*locale.Language) template.FuncMap { return template.FuncMap{"dict": dict} },
 	})
 	if err != nil {
@@ -98,8 +106,11 @@ func (s *Site) routes() {
 	s.mux.HandleFunc("/{lang}", s.only(s.slash, http.MethodGet))
 	s.mux.HandleFunc("/{lang}/{$}", s.in(s.each(s.start, http.MethodGet)))
 	s.mux.HandleFunc("/{lang}/search", s.in(s.search))
+	s.mux.HandleFunc("/{lang}/safety", s.in(s.each(s.safety, http.MethodGet)))
 	s.mux.HandleFunc("/{lang}/in/{country}", s.in(s.each(s.country, http.MethodGet)))
+	s.mux.HandleFunc("/{lang}/in/{country}/poster", s.in(s.each(s.countryPoster, http.MethodGet)))
 	s.mux.HandleFunc("/{lang}/s/{id}", s.in(s.each(s.detail, http.MethodGet)))
+	s.mux.HandleFunc("/{lang}/s/{id}/poster", s.in(s.each(s.servicePoster, http.MethodGet)))
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.fail(w, s.tongue(r), http.StatusNotFound) })
 }
 
@@ -229,6 +240,12 @@ func (s *Site) fault(w http.ResponseWriter, l *locale.Language, err error) {
 		s.opt.Logger.Error("the catalog could not answer a page", "kind", fmt.Sprintf("%T", err))
 		s.fail(w, l, http.StatusInternalServerError)
 	}
+}
+
+// Busy answers a reader over whose connection too much is asked for.
+func (s *Site) Busy(w http.ResponseWriter, r *http.Request, wait time.Duration) {
+	w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)))
+	s.fail(w, s.tongue(r), http.StatusTooManyRequests)
 }
 
 func (s *Site) front(w http.ResponseWriter, r *http.Request) {

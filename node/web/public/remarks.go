@@ -18,6 +18,7 @@ type said struct {
 
 // note is what another country's partner tells its people about a service.
 type note struct {
+	code      string // of Country
 	Country   string
 	Works     string // "" = not stated
 	Cost      string
@@ -100,7 +101,7 @@ func notes(l *locale.Language, p listing.Published) []note {
 		if len(list) == maxNotes {
 			break
 		}
-		n := note{Country: l.CountryName(r.Country), Text: words(l, r), Outdated: r.Outdated,
+		n := note{code: r.Country, Country: l.CountryName(r.Country), Text: words(l, r), Outdated: r.Outdated,
 			Dates: l.Say("notes.dates", "since", l.DateText(page.Clip(20, r.AsOf)), "until", l.DateText(page.Clip(20, r.Expires)))}
 		if v := r.WorksValue(); v != listing.NotStated {
 			n.Works = l.Term("works_here", v)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/locale"
@@ -31,6 +32,10 @@ type resultsView struct {
 	Snapshot  string
 	Page      int
 	Pages     int
+
+	Professional bool
+	LeftOut      []string // of the choice, where nothing matches all of it
+	MostSaved    int      // services in a saved table
 }
 
 // facet is one question of the filter.
@@ -65,29 +70,81 @@ func (s *Site) search(w http.ResponseWriter, r *http.Request, l *locale.Language
 		s.fail(w, l, http.StatusBadRequest)
 		return
 	}
-	q := f.query(l.Tag())
-	q.Now = s.opt.Now()
-	answer, err := s.opt.Catalog.Search(r.Context(), q)
-	gone := errors.Is(err, search.ErrSnapshotGone)
-	if gone {
-		q.Snapshot, q.Page, f.Page = "", 1, 1
-		answer, err = s.opt.Catalog.Search(r.Context(), q)
+	if f.Table {
+		s.table(w, r, l, f)
+		return
 	}
+	v, err := s.results(r.Context(), l, f)
 	if err != nil {
 		s.fault(w, l, err)
 		return
 	}
+	s.render(w, http.StatusOK, "results", page.Page{Language: l, Title: l.Say("results.title"), Country: f.Country, Paper: true, Body: v})
+}
+
+// results answers a question.
+func (s *Site) results(ctx context.Context, l *locale.Language, f form) (resultsView, error) {
+	q := f.query(l.Tag())
+	q.Now = s.opt.Now()
+	answer, err := s.opt.Catalog.Search(ctx, q)
+	gone := errors.Is(err, search.ErrSnapshotGone)
+	if gone {
+		q.Snapshot, q.Page, f.Page = "", 1, 1
+		answer, err = s.opt.Catalog.Search(ctx, q)
+	}
+	if err != nil {
+		return resultsView{}, err
+	}
 	v := resultsView{
-		Here: "/" + l.Tag(), Total: answer.Total, Choice: choice(l, f), Gone: gone,
-		Cards:  s.cards(r.Context(), l, answer.Hits, f.Country),
+		Here: "/" + l.Tag(), Total: answer.Total, Choice: choice(l, f), Gone: gone, Professional: q.Professional,
 		Facets: facets(l, f, answer.Facets), Countries: countryOptions(l, f.Country), Languages: languageOptions(l, f.Speaks),
-		Form: f, Fields: f.fields(), Snapshot: answer.Snapshot,
+		Form: f, Fields: f.fields(), Snapshot: answer.Snapshot, MostSaved: mostSaved,
 		SomeWords: answer.Total > 0 && answer.Matched < answer.Words,
 		Page:      max(answer.Page, 1), Pages: max((answer.Total+perPage-1)/perPage, 1),
 	}
+	hits := answer.Hits
+	if answer.Total == 0 {
+		if hits, v.LeftOut, err = s.closest(ctx, l, f, q.Now); err != nil {
+			return resultsView{}, err
+		}
+	}
+	v.Cards = s.cards(ctx, l, hits, asker{f.Country, q.Professional})
 	v.Aging = s.aging(l, v.Cards)
 	v.LocalNone = f.Country != "" && answer.Total > 0 && !counted(answer.Facets[search.Country], f.Country)
-	s.render(w, http.StatusOK, "results", page.Page{Language: l, Title: l.Say("results.title"), Country: f.Country, Body: v})
+	return v, nil
+}
+
+// onNothing is how many services are offered where nothing matches.
+const onNothing = 5
+
+// closest leaves out parts of a choice that nothing matches, the least important
+// first, until something does: the words, then the filters, then the language.
+// Where somebody is and why they came is never left out.
+func (s *Site) closest(ctx context.Context, l *locale.Language, f form, now time.Time) (hits []search.Hit, leftOut []string, err error) {
+	drop := func(part bool, say string, without func()) error {
+		if !part || len(hits) > 0 {
+			return nil
+		}
+		without()
+		leftOut = append(leftOut, say)
+		q := f.query(l.Tag())
+		q.Now, q.Page, q.PerPage, q.Snapshot = now, 1, onNothing, ""
+		answer, err := s.opt.Catalog.Search(ctx, q)
+		hits = answer.Hits
+		return err
+	}
+	var chosen []string
+	for _, facet := range chosenFacets {
+		for _, v := range f.Facets[string(facet)] {
+			chosen = append(chosen, label(l, facet, v))
+		}
+	}
+	err = errors.Join(
+		drop(f.Words != "", "“"+page.Clip(80, f.Words)+"”", func() { f.Words = "" }),
+		drop(len(chosen) > 0, l.Join(chosen), func() { f.Facets = map[string][]string{} }),
+		drop(f.Speaks != "", l.LanguageName(f.Speaks), func() { f.Speaks = "" }),
+	)
+	return hits, leftOut, err
 }
 
 // choice says in words what was asked.
@@ -176,15 +233,21 @@ func counted(counts []search.Count, value string) bool {
 	return slices.ContainsFunc(counts, func(c search.Count) bool { return strings.EqualFold(c.Value, value) && c.Count > 0 })
 }
 
-// cards looks up what an answer names. What has vanished since is left out.
-func (s *Site) cards(ctx context.Context, l *locale.Language, hits []search.Hit, from string) []card {
+// cards looks up what an answer names. What has vanished since is left out, and
+// so is what already stands there as the companion of another.
+func (s *Site) cards(ctx context.Context, l *locale.Language, hits []search.Hit, who asker) []card {
 	list := make([]card, 0, len(hits))
+	there := map[string]bool{}
 	for _, h := range hits {
 		p, err := s.opt.Catalog.Get(ctx, h.ID)
-		if err != nil || p.Listing == nil {
+		if err != nil || p.Listing == nil || there[servicePath(l, p.Listing.ID)] {
 			continue
 		}
-		list = append(list, s.card(ctx, l, p, from))
+		c := s.card(ctx, l, p, who)
+		for _, other := range c.Together {
+			there[other.Path] = true
+		}
+		list = append(list, c)
 	}
 	return list
 }

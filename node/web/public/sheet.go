@@ -1,15 +1,18 @@
 package public
 
 import (
+	"cmp"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/locale"
 	"github.com/2ps-project/waymark/node/web/page"
 )
 
-// operator is who runs this page, with what its country's sheet adds.
+// operator is who runs this page, with what the countries' sheets add.
 func (s *Site) operator() page.Operator {
 	o := s.opt.Operator()
 	if p, ok := s.opt.Catalog.Sheet(o.Country); ok {
@@ -18,7 +21,57 @@ func (s *Site) operator() page.Operator {
 			o.Contact = page.Clip(160, p.Sheet.Notice.Value)
 		}
 	}
+	if o.Others == nil {
+		now, known := s.opt.Now(), s.others.Load()
+		if known == nil || known.country != o.Country || now.Sub(known.at).Abs() > othersFor {
+			known = &others{now, o.Country, s.elsewhere(o.Country)}
+			s.others.Store(known)
+		}
+		o.Others = known.list
+	}
 	return o
+}
+
+// othersFor is how long the list of the others is used: every page needs it,
+// and it takes a look at every country.
+const othersFor = time.Minute
+
+type others struct {
+	at      time.Time
+	country string // of this page's operator
+	list    []page.Elsewhere
+}
+
+// elsewhere are the pages of the other countries, from their sheets. They begin
+// with the country after ours in the alphabet, so that not everybody is sent to
+// the first one.
+func (s *Site) elsewhere(own string) []page.Elsewhere {
+	members := s.opt.Catalog.Countries()
+	slices.SortFunc(members, func(a, b listing.CountryView) int {
+		return cmp.Or(cmp.Compare(turn(a.Code, own), turn(b.Code, own)), cmp.Compare(a.Code, b.Code))
+	})
+	var list []page.Elsewhere
+	for _, m := range members {
+		if m.Code == own || m.State == "suspended" {
+			continue
+		}
+		p, ok := s.opt.Catalog.Sheet(m.Code)
+		if !ok || p.Sheet.Page.Address() == "" {
+			continue
+		}
+		list = append(list, page.Elsewhere{
+			Country: m.Code, Name: page.Clip(120, m.Operator), URL: p.Sheet.Page.Address() + "/",
+			Authority: m.OperatorType == "police_justice" || m.OperatorType == "public_authority",
+		})
+	}
+	return list
+}
+
+func turn(code, own string) int {
+	if code > own {
+		return 0
+	}
+	return 1
 }
 
 // crisis are the contacts that a country has confirmed. One that it has not
@@ -147,6 +200,19 @@ func (s *Site) notice(h listing.Hiding) string {
 		}
 	}
 	return own.Contact
+}
+
+// leaveTo is where "leave this page" leads: the page that the country names, or
+// "" for the one of this site. A demonstration's target is invented, and where
+// this node reaches nobody its readers may reach nothing either.
+func (s *Site) leaveTo() string {
+	if s.opt.Demo || s.opt.CutOff() {
+		return ""
+	}
+	if x := s.exit(); x != nil {
+		return x.URL
+	}
+	return ""
 }
 
 // exit is the page to which readers of this node may leave; nil when the country

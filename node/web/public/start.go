@@ -11,11 +11,35 @@ import (
 
 // startView is the first page.
 type startView struct {
-	Here      string // path of the language: "/pl"
-	Doors     []string
+	Here    string // path of the language: "/pl"
+	Doors   doorsView
+	Members []member
+}
+
+// doorsView is the form with the three doors.
+type doorsView struct {
+	Here      string
+	Names     []string
+	Code      string   // country that is settled; "" = to be chosen
 	Countries []option // where the reader may be
 	Languages []option // of the service
-	Members   []member
+	Ways      []option // of contact
+}
+
+// firstWays are the ways of contact that are offered at the doors; the filter
+// of the results has the rest.
+var firstWays = []string{"live_chat", "async_message", "phone", "email", "video", "in_person", "web_self_guided"}
+
+// doors makes the form for readers in a country; "" = to be chosen.
+func (s *Site) doors(l *locale.Language, country string) doorsView {
+	v := doorsView{Here: "/" + l.Tag(), Names: doorNames, Code: country, Languages: languageOptions(l, l.Tag())}
+	if country == "" {
+		v.Countries = countryOptions(l, s.opt.Operator().Country)
+	}
+	for _, w := range firstWays {
+		v.Ways = append(v.Ways, option{Code: w, Name: l.Term("channel", w)})
+	}
+	return v
 }
 
 // option is one entry of a list to choose from.
@@ -31,11 +55,8 @@ type member struct {
 }
 
 func (s *Site) start(w http.ResponseWriter, _ *http.Request, l *locale.Language) {
-	home := s.opt.Operator().Country
 	s.render(w, http.StatusOK, "start", page.Page{Language: l, Index: true, Body: startView{
-		Here: "/" + l.Tag(), Doors: doorNames,
-		Countries: countryOptions(l, home), Languages: languageOptions(l, l.Tag()),
-		Members: members(l, s.opt.Catalog.Countries()),
+		Here: "/" + l.Tag(), Doors: s.doors(l, ""), Members: members(l, s.opt.Catalog.Countries()),
 	}})
 }
 

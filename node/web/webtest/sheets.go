@@ -10,7 +10,8 @@ const Sheet = `"crisis_contacts":[
 {"language":"en","text":"Those who help must report only what the act names.","as_of":"2026-06-01","review_due":"2027-05-01","reviewed_by":"legal adviser","source_url":"https://law.example.org/"}],
 "operator_statement":[{"language":"en","text":"Example Foundation runs this page. It is a charity.","as_of":"2026-11-01"}],
 "exit_target":{"url":"https://weather.example.org/","label":"Pogoda","language":"pl","as_of":"2026-11-01"},
-"notice_contact":{"value":"notices@example.org","languages":["pl","en"],"as_of":"2026-11-01"}`
+"notice_contact":{"value":"notices@example.org","languages":["pl","en"],"as_of":"2026-11-01"},
+"public_page":{"url":"https://pl.example.org/","as_of":"2026-11-01"}`
 
 // OldSheet are those of a sheet that nobody has looked after for months.
 const OldSheet = `"crisis_contacts":[
