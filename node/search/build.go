@@ -135,7 +135,7 @@ func (b *builder) add(n uint32, d *Doc) {
 		}
 	}
 	s.hourOff = append(s.hourOff, uint32(len(s.hours)))
-	b.texts(n, d.Texts)
+	b.texts(n, d.Texts, d.Keys)
 }
 
 // rule files hours that are not known yet.
@@ -191,8 +191,8 @@ const everywhere = "*"
 // fieldGap lies between the positions of two texts: no phrase spans it.
 const fieldGap = 100
 
-// texts files a document under its words and their stems.
-func (b *builder) texts(doc uint32, texts []Text) {
+// texts files a document under its words, their stems, and its keys.
+func (b *builder) texts(doc uint32, texts []Text, keys []string) {
 	b.tokens = b.tokens[:0]
 	left, at, length := MaxText, uint32(0), 0
 	for _, t := range limit(texts, maxTexts) {
@@ -217,6 +217,7 @@ func (b *builder) texts(doc uint32, texts []Text) {
 		at += fieldGap
 	}
 	b.seg.length = append(b.seg.length, uint16(min(length, math.MaxUint16)))
+	b.keys(keys)
 	slices.Sort(b.tokens)
 	for i := 0; i < len(b.tokens); {
 		j, tf := i, uint64(0)

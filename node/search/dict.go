@@ -64,8 +64,13 @@ func (d *dict) find(t string) int {
 
 // beginning returns the range of the terms that begin with p.
 func (d *dict) beginning(p string) (from, to int) {
-	from = sort.Search(d.len(), func(i int) bool { return string(d.term(i)) >= p })
+	from = d.at(p)
 	return from, d.after(p, from, d.len())
+}
+
+// at returns the first term that does not sort before p.
+func (d *dict) at(p string) int {
+	return sort.Search(d.len(), func(i int) bool { return string(d.term(i)) >= p })
 }
 
 // after returns the first term in [from, to) that is behind all terms that

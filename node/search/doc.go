@@ -40,6 +40,8 @@ type Doc struct {
 	LapseDays   int     // age at which it lapses; 0 = four times the cadence
 	Hours       []Hours // one for each channel whose hours are stated and hold
 
+	Keys []string // exact values by which it can be asked for, "organization/" and an id; see [KeyFilter]. Not counted, not found by words
+
 	ProfessionalsOnly bool // left out unless [Query.Professional]
 	AnonymousContact  bool // at least one channel asks for no name
 }

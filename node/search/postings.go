@@ -137,19 +137,21 @@ func (v *view) lives(p span) bool {
 	if p.from == p.to {
 		return false
 	}
-	if v.dead == 0 {
-		return true
-	}
-	for post := v.seg.posts(p); len(post) > 0; {
+	return v.dead == 0 || v.seg.meets(p, v.live)
+}
+
+// meets tells whether a posting of a span is in b.
+func (s *segment) meets(p span, b docBits) bool {
+	for post := s.posts(p); len(post) > 0; {
 		var c chunk
 		c, post = next(post)
 		for _, low := range c.list {
-			if v.live.has(c.first + uint32(low)) {
+			if b.has(c.first + uint32(low)) {
 				return true
 			}
 		}
 		if c.bits != nil {
-			for i, w := range v.live[c.first>>6:][:min(chunkWords, len(v.live)-int(c.first>>6))] {
+			for i, w := range b[c.first>>6:][:min(chunkWords, len(b)-int(c.first>>6))] {
 				if w&c.word(i) != 0 {
 					return true
 				}

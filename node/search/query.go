@@ -73,6 +73,8 @@ type Query struct {
 	UsableFrom []string            // ISO 3166-1 or 3166-2: where it must be possible to use it
 	Facets     map[string][]string // by name of a [Facet]: OR within one, AND between them
 
+	Keys []KeyFilter // all of them must be met
+
 	Near     *Point
 	RadiusKM float64 // 0 = no bound; above 0 needs Near
 
@@ -186,6 +188,14 @@ func (q Query) normal() (Query, error) {
 		}
 	}
 	q.UsableFrom = places
+	if len(q.Keys) > maxValues {
+		return q, fmt.Errorf("%w: %d filters by keys, at most %d can be asked at once", ErrBadQuery, len(q.Keys), maxValues)
+	}
+	for _, f := range q.Keys {
+		if err := f.normal(); err != nil {
+			return q, err
+		}
+	}
 
 	switch {
 	case q.Near != nil && !q.Near.valid():

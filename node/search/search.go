@@ -118,6 +118,14 @@ func (e *evaluation) release() {
 }
 
 func (e *evaluation) run() error {
+	if err := e.find(); err != nil {
+		return err
+	}
+	return e.rank()
+}
+
+// find makes the sets of hits.
+func (e *evaluation) find() error {
 	if err := e.findWords(); err != nil {
 		return err
 	}
@@ -127,7 +135,7 @@ func (e *evaluation) run() error {
 		}
 		e.filter(&e.parts[i])
 	}
-	return e.rank()
+	return nil
 }
 
 // filter narrows a part to its hits and counts its facets.
@@ -142,6 +150,7 @@ func (e *evaluation) filter(p *part) {
 	if len(e.q.UsableFrom) > 0 {
 		all.and(e.usableFrom(s, e.q.UsableFrom))
 	}
+	e.keysAsked(s, all)
 	if e.q.RadiusKM > 0 {
 		near := e.memory.bits(s.n)
 		s.around(*e.q.Near, e.q.RadiusKM, near)
