@@ -156,6 +156,7 @@ func (n *Node) alive() []identity.NodeID {
 // here depends on the order: all of it is worked out from the state as it is then.
 func (n *Node) registryChanged(s *registry.State) {
 	n.refreshing.run(func() {
+		n.learn()
 		n.docket.Refresh()
 		n.transport.Recheck()
 		n.reconsider()

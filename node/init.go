@@ -14,6 +14,7 @@ import (
 	"github.com/2ps-project/waymark/federation/identity"
 	"github.com/2ps-project/waymark/federation/registry"
 	"github.com/2ps-project/waymark/node/control"
+	"github.com/2ps-project/waymark/node/locale"
 )
 
 // Init makes a node: its keys and its configuration. It writes the keys first
@@ -135,9 +136,26 @@ func Found(_ context.Context, dir string, c config.Config, name string, demo boo
 	if err != nil {
 		return err
 	}
-	entry, _, err := registry.Found(name, demo, founder, keys.registry(), time.Now())
+	entry, s, err := registry.Found(name, demo, founder, keys.registry(), time.Now())
 	if err != nil {
 		return err
 	}
-	return chain.Append(1, entry.Encode())
+	texts, err := locale.New()
+	if err != nil {
+		return err
+	}
+	words, err := seedVocabulary(texts)
+	if err != nil {
+		return err
+	}
+	first, err := foundingEntries(s, words, keys.admin)
+	if err != nil {
+		return err
+	}
+	for i, e := range append([]registry.Entry{entry}, first...) {
+		if err := chain.Append(uint64(i+1), e.Encode()); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -85,6 +85,9 @@ type Node struct {
 	takenDown     map[identity.OriginID][]feed.Key
 	voices        map[identity.OriginID]voice
 
+	seed    vocabulary // what the program comes with
+	learned uint64     // VocabularySeq of what is known; written by refreshing alone
+
 	refreshing, following, reconsidered errand // what follows a change of the registry or the docket
 
 	peersFile sync.Mutex // one writer of the file of acquaintances
@@ -129,7 +132,10 @@ func New(o Options) (n *Node, err error) {
 	if n.locale, err = locale.New(); err != nil {
 		return nil, err
 	}
-	n.index.SetLabels(labels(n.locale))
+	if n.seed, err = seedVocabulary(n.locale); err != nil {
+		return nil, err
+	}
+	n.index.SetLabels(n.seed.searchLabels())
 	if n.docket, err = docket.New(docket.Options{Drawer: n.store.Drawer("docket"), State: n.state, Changed: n.docketChanged, Logger: o.Logger, Now: o.Now}); err != nil {
 		return nil, err
 	}
@@ -160,7 +166,11 @@ func New(o Options) (n *Node, err error) {
 	if n.transport, err = transport.New(transport.Options{Key: n.keys().node, Listener: n.federation, Directory: (*directory)(n), Lost: n.lost, Logger: o.Logger, Now: o.Now}); err != nil {
 		return nil, err
 	}
-	return n, n.resume()
+	if err = n.resume(); err != nil {
+		return nil, err
+	}
+	n.refreshing.run(n.learn)
+	return n, nil
 }
 
 func openStore(dir string, c config.Config, log *slog.Logger, alias func(identity.OriginID, feed.Key) feed.Key) (*store.Store, error) {
@@ -361,25 +371,6 @@ func (n *Node) signer() (editorial.Publisher, error) {
 		Message: "Nothing can be published: this node's country is not a member of a federation yet.",
 		Next:    "What was taken in is kept as a draft. Found a federation with waymark found, or join one with waymark join; then publish.",
 	}
-}
-
-// labels are the names of the vocabulary's terms in every language, so that
-// whoever searches for "anonymous chat" finds the code.
-func labels(texts *locale.Set) []search.Label {
-	var out []search.Label
-	for facet, vocabulary := range map[search.Facet]string{
-		search.Audience: listing.VocabularyAudience, search.Channel: listing.VocabularyChannel,
-		search.Anonymity: listing.VocabularyAnonymity, search.Cost: listing.VocabularyCost, search.Format: listing.VocabularyFormat,
-	} {
-		for _, code := range listing.Terms(vocabulary) {
-			for _, lang := range texts.Languages() {
-				if lang.HasTerm(vocabulary, code) {
-					out = append(out, search.Label{Facet: facet, Code: code, Language: lang.Tag(), Text: lang.Term(vocabulary, code)})
-				}
-			}
-		}
-	}
-	return out
 }
 
 // signerWait bounds how long a publish waits for a node that is starting.

@@ -66,8 +66,9 @@ type Options struct {
 	Self       *identity.Key         // the node key
 	Network    Network
 	Chain      Chain
-	// Bootstrap lets this node be the first voter. It is heeded once, on the
-	// node of the founder, while the registry holds nothing but its genesis.
+	// Bootstrap lets this node be the first voter. It is heeded once, on the node
+	// of the founder, while the registry holds nothing but what was written when it
+	// was founded: one member, and no voter has ever signed for it.
 	Bootstrap bool
 	// Contacts are nodes to ask while the registry names none.
 	Contacts []identity.NodeID

@@ -123,7 +123,7 @@ func (v *voter) open(ctx context.Context, dir string, damaged bool) (err error) 
 	}
 	config := v.config()
 	if !used && !damaged && v.k.Bootstrap {
-		if last, err := v.k.Chain.Last(); err != nil || last != 1 {
+		if s := v.k.State(); s == nil || len(s.Members()) != 1 || v.k.heads.chain().Newest() != nil {
 			v.k.Logger.Warn("the raft log is empty and the registry is not: this node waits to be taken in by the other voters")
 		} else if err := raft.BootstrapCluster(config, v.log, v.log, snapshots, v.door, raft.Configuration{
 			Servers: []raft.Server{{Suffrage: raft.Voter, ID: v.id, Address: address(v.k.id)}},

@@ -223,7 +223,7 @@ func TestARefusalNamesEveryFault(t *testing.T) {
 			x.Terms[2].Deprecated, x.Terms[2].Successor = true, "blue.dark"
 			x.Order = []string{"blue"}
 		}), []string{
-			`"Colour" is no code`, "Colour: the English label", `"E!"`, `"R ed" is no code`, "R ed: the English label", "R ed: the label in pl has 161 bytes",
+			`"Colour" is no code`, "Colour: the English label", `"E!"`, `"R ed" is no code`, "R ed: the English label", "R ed: the label in pl has 301 bytes",
 			`no term "nowhere"`, "only a deprecated term", "blue: a synonym in en is empty", `0 synonyms in "pl"`, `1 synonyms in "!"`, "scheme by its code",
 			"the code in B! is empty", "mappings are ordered", `successor "blue.dark" is no current term`, "the order names 1 of 3",
 		}},

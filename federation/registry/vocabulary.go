@@ -14,7 +14,7 @@ import (
 const (
 	MaxTaxonomies = 64
 	MaxTerms      = 256 // of one taxonomy, deprecated ones included
-	MaxLabel      = 160 // bytes of a label, a synonym or a banned term
+	MaxLabel      = 300 // bytes of a label, a synonym or a banned term
 	MaxSynonyms   = 32  // of one term in one language
 	MaxMappings   = 16  // of one term
 	MaxLanguages  = 32  // in which one label can be written

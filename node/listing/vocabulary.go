@@ -1,6 +1,10 @@
 package listing
 
-import "slices"
+import (
+	"maps"
+	"slices"
+	"sync/atomic"
+)
 
 // The vocabularies of the profile. Codes are stable; what people read are labels,
 // which belong to the interface and to the federation's registry.
@@ -113,19 +117,90 @@ var vocabularies = map[string][]string{
 	VocabularyHiding:          {"privacy", "danger", "unlawful", "false", "rights", "request", "compromised", "unreachable", "misuse", "mistake", Other},
 }
 
-// Vocabularies returns the names of all vocabularies in alphabetical order.
-func Vocabularies() []string {
-	names := make([]string, 0, len(vocabularies))
-	for name := range vocabularies {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
+// fixed are the vocabularies on whose codes the software itself acts, or which say
+// how a record is to be handled: another code would be one that it cannot heed, so
+// no federation adds to them.
+var fixed = []string{
+	VocabularyNumberKind, VocabularyChannelStatus, VocabularyKind, VocabularyVisibility, VocabularyPrecision,
+	VocabularyTopicAcceptance, VocabularyBasis, VocabularyStatus, VocabularyLocationType, VocabularyCrisis, VocabularyHiding,
 }
 
-// Terms returns a copy of the codes of a vocabulary in the order in which they
-// are offered; nil when there is no such vocabulary.
-func Terms(vocabulary string) []string { return slices.Clone(vocabularies[vocabulary]) }
+// Code is a code of a vocabulary as the countries have agreed on it.
+type Code struct {
+	Code       string
+	Deprecated bool // read, and no longer offered
+}
 
-// Known tells whether code is a code of the vocabulary.
-func Known(vocabulary, code string) bool { return slices.Contains(vocabularies[vocabulary], code) }
+// agreed is what this process offers and knows. A process is a node of one
+// federation, or, in a demonstration, several nodes of one.
+var agreed atomic.Pointer[map[string][]Code]
+
+// Agree has the vocabularies hold the given codes from now on, as the countries
+// have agreed: by vocabulary, in the order in which they are offered. What the
+// program itself comes with stays known: codes that are not among the given ones
+// are read and no longer offered. Fixed vocabularies, and those that are not named,
+// stay as they come; nil ends what was agreed before.
+func Agree(by map[string][]Code) {
+	all := make(map[string][]Code, len(by))
+	for v, list := range by {
+		if _, known := vocabularies[v]; known && slices.Contains(fixed, v) {
+			continue
+		}
+		list = slices.Clone(list)
+		for _, c := range vocabularies[v] {
+			if !slices.ContainsFunc(list, func(o Code) bool { return o.Code == c }) {
+				list = append(list, Code{c, true})
+			}
+		}
+		all[v] = list
+	}
+	agreed.Store(&all)
+}
+
+// codes are the codes of a vocabulary.
+func codes(vocabulary string) []Code {
+	if all := agreed.Load(); all != nil {
+		if list, ok := (*all)[vocabulary]; ok {
+			return list
+		}
+	}
+	return asShipped[vocabulary]
+}
+
+var asShipped = func() map[string][]Code {
+	all := make(map[string][]Code, len(vocabularies))
+	for v, list := range vocabularies {
+		for _, c := range list {
+			all[v] = append(all[v], Code{Code: c})
+		}
+	}
+	return all
+}()
+
+// Vocabularies returns the names of all vocabularies in alphabetical order.
+func Vocabularies() []string { return slices.Sorted(maps.Keys(vocabularies)) }
+
+// Fixed tells whether the codes of a vocabulary are the program's own, so that
+// countries cannot add any.
+func Fixed(vocabulary string) bool { return slices.Contains(fixed, vocabulary) }
+
+// Shipped returns the codes of a vocabulary that the program itself comes with.
+// The slice is the caller's.
+func Shipped(vocabulary string) []string { return slices.Clone(vocabularies[vocabulary]) }
+
+// Terms returns the codes of a vocabulary in the order in which they are offered;
+// nil when there is no such vocabulary. The slice is the caller's.
+func Terms(vocabulary string) []string {
+	var out []string
+	for _, c := range codes(vocabulary) {
+		if !c.Deprecated {
+			out = append(out, c.Code)
+		}
+	}
+	return out
+}
+
+// Known tells whether code is a code of the vocabulary, offered or not.
+func Known(vocabulary, code string) bool {
+	return slices.ContainsFunc(codes(vocabulary), func(c Code) bool { return c.Code == code })
+}

@@ -18,6 +18,7 @@ type Language struct {
 	tag     string
 	plural  language.Tag
 	english *Language // where to look for what this language lacks
+	set     *Set      // that it is of
 }
 
 // Tag returns the tag as it stands in addresses: "pl".
@@ -100,14 +101,17 @@ func fill(s string, pairs []any) string {
 	return strings.NewReplacer(list...).Replace(s)
 }
 
-// Term returns the public label of a code of a vocabulary; the code itself,
-// made readable, when there is no label for it: vocabularies grow.
+// Term returns the public label of a code of a vocabulary: as the countries have
+// agreed, else as the interface calls it, in this language, else in English; the
+// code itself, made readable, when there is no label for it: vocabularies grow.
 func (l *Language) Term(vocabulary, code string) string {
-	if s, ok := l.Terms[vocabulary][code]; ok {
-		return s
-	}
-	if s, ok := l.english.Terms[vocabulary][code]; ok {
-		return s
+	for _, in := range []*Language{l, l.english} {
+		if s, ok := in.label(vocabulary, code); ok {
+			return s
+		}
+		if s, ok := in.Terms[vocabulary][code]; ok {
+			return s
+		}
 	}
 	return strings.NewReplacer("_", " ", ".", ": ").Replace(code)
 }
@@ -115,6 +119,9 @@ func (l *Language) Term(vocabulary, code string) string {
 // HasTerm tells whether the language has a label of its own for the code.
 func (l *Language) HasTerm(vocabulary, code string) bool {
 	_, ok := l.Terms[vocabulary][code]
+	if !ok {
+		_, ok = l.label(vocabulary, code)
+	}
 	return ok
 }
 

@@ -13,12 +13,13 @@ import (
 	"path"
 	"sort"
 	"strings"
+	"sync/atomic"
 
 	"github.com/pelletier/go-toml/v2"
 	"golang.org/x/text/language"
 )
 
-//go:embed texts/*.toml
+//go:embed texts/*.toml texts/terms/*.toml
 var texts embed.FS
 
 // ErrBroken is returned by [New] when a file of texts cannot be read or lacks
@@ -32,19 +33,21 @@ var order = []string{"en", "pl", "de", "it", "el", "cs", "nl", "fr", "lt", "no",
 // English is the language of last resort.
 const English = "en"
 
-// Set holds all offered languages. It does not change and may be used from any
-// goroutine.
+// Set holds all offered languages. But for [Set.SetLabels] it does not change. It
+// may be used from any goroutine.
 type Set struct {
 	languages []*Language
 	byTag     map[string]*Language
 	matcher   language.Matcher
+	words     []Words
+	labels    atomic.Pointer[Labels]
 }
 
 // New reads the embedded texts.
 func New() (*Set, error) { return Read(texts) }
 
-// Read reads the files texts/*.toml of fsys. Each is named by the tag of its
-// language, and English must be among them.
+// Read reads the files texts/*.toml and texts/terms/*.toml of fsys. Each is named by the
+// tag of its language, and texts/en.toml must be among them.
 func Read(fsys fs.FS) (*Set, error) {
 	names, err := fs.Glob(fsys, "texts/*.toml")
 	if err != nil {
@@ -67,12 +70,15 @@ func Read(fsys fs.FS) (*Set, error) {
 	if english == nil {
 		return nil, fmt.Errorf("%w: there is no texts/en.toml", ErrBroken)
 	}
+	if err := set.readWords(fsys); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBroken, err)
+	}
 	sort.SliceStable(set.languages, func(i, j int) bool {
 		return rank(set.languages[i].tag) < rank(set.languages[j].tag)
 	})
 	tags := make([]language.Tag, len(set.languages))
 	for i, l := range set.languages {
-		l.english = english
+		l.english, l.set = english, set
 		tags[i] = language.Make(l.tag)
 	}
 	set.matcher = language.NewMatcher(tags)
