@@ -168,7 +168,7 @@ func (a *admin) Status(ctx context.Context) (control.Status, error) {
 	counts, total := n.catalog.Counts(ctx)
 	st.Listings = total
 	if s := n.state(); s != nil {
-		n.registryStatus(&st, s)
+		n.registryStatus(ctx, &st, s)
 		for _, m := range s.Members() {
 			st.Members = append(st.Members, n.memberStatus(m, counts[m.Country]))
 		}
@@ -188,10 +188,13 @@ func (a *admin) Status(ctx context.Context) (control.Status, error) {
 	return st, nil
 }
 
-func (n *Node) registryStatus(st *control.Status, s *registry.State) {
+// statusAge is how old what a status says of the voters may be.
+const statusAge = 3 * time.Second
+
+func (n *Node) registryStatus(ctx context.Context, st *control.Status, s *registry.State) {
 	st.Federation, st.FederationID, st.Demo = s.Name(), s.Federation().String(), s.Demo()
 	st.Registry.Seq = s.Seq()
-	keeper := n.keeper.Load().Status()
+	keeper := n.keeper.Load().Fresh(ctx, statusAge)
 	if !keeper.Leader.IsZero() {
 		leader := keeper.Leader.String()
 		st.Registry.Leader = &leader

@@ -45,7 +45,7 @@ func (n *Node) runDocket(ctx context.Context) error {
 // record proposes what the registry does not have yet.
 func (n *Node) record(ctx context.Context) {
 	k := n.keeper.Load()
-	if !k.Status().Quorum {
+	if !k.Fresh(ctx, time.Minute).Quorum {
 		return // it is tried again later
 	}
 	for _, c := range n.docket.Unrecorded() {

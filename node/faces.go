@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -123,6 +124,10 @@ func (m *federationMetrics) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
+// metricsAge is how old the gauge of the quorum may be: asking takes a message to
+// another node.
+const metricsAge = time.Minute
+
 // Collect implements [prometheus.Collector].
 func (m *federationMetrics) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
@@ -132,7 +137,7 @@ func (m *federationMetrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(descStore, float64(m.n.store.Size()))
 	gauge(descSeq, float64(m.n.registrySeq()))
 	quorum := 0.0
-	if k := m.n.keeper.Load(); k != nil && k.Status().Quorum {
+	if k := m.n.keeper.Load(); k != nil && k.Fresh(context.Background(), metricsAge).Quorum {
 		quorum = 1
 	}
 	gauge(descQuorum, quorum)

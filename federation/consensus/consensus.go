@@ -123,11 +123,12 @@ type Keeper struct {
 	spreading sync.WaitGroup
 
 	mu      sync.Mutex
-	voter   *voter // nil while raft does not run here
-	leading bool   // leader, and everything of earlier leaders is applied
-	problem error  // why following has stopped
-	view    view   // what others said last about leader and voters
-	heard   uint64 // the last entry that anybody claimed to have, when last asked
+	voter   *voter          // nil while raft does not run here
+	leading bool            // leader, and everything of earlier leaders is applied
+	problem error           // why following has stopped
+	view    view            // what others said last about leader and voters
+	relay   identity.NodeID // another voter that knew a leader, when last asked; zero: none did
+	heard   uint64          // the last entry that anybody claimed to have, when last asked
 
 	contrary map[identity.NodeID]bool // who shows another registry
 }

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/2ps-project/waymark/federation/identity"
@@ -97,7 +96,7 @@ func (k *Keeper) pull(ctx context.Context, told bool) error {
 // brings the entries. It returns the last entry that the node claims to have.
 func (k *Keeper) meet(ctx context.Context, id identity.NodeID, ordering bool) (uint64, error) {
 	at := seqOf(k.State())
-	asking, cancel := context.WithTimeout(ctx, askTime)
+	asking, cancel := context.WithTimeout(ctx, probeTime) // others wait meanwhile
 	a, err := k.ask(asking, id, at)
 	cancel()
 	if err != nil {
@@ -165,54 +164,6 @@ func (k *Keeper) forget(leader identity.NodeID) {
 		k.view.leader, k.view.quorum = identity.NodeID{}, false
 	}
 }
-
-// Refresh asks up to five nodes who leads the voters, for a [Keeper.Status]
-// that is of now. It returns when the first leader is named, or ctx ends.
-func (k *Keeper) Refresh(ctx context.Context) {
-	if v := k.current(); v != nil {
-		if _, in := v.voters(); in && !k.takenOut(v) {
-			return // raft knows
-		}
-	}
-	peers := k.peers()
-	// Voters know best.
-	k.mu.Lock()
-	voters := slices.Clone(k.view.voters)
-	k.mu.Unlock()
-	first(peers, voters)
-	ctx, cancel := context.WithTimeout(ctx, askTime)
-	defer cancel()
-	var asking sync.WaitGroup
-	var mu sync.Mutex
-	var best answer
-	for _, id := range peers[:min(len(peers), 5)] {
-		asking.Go(func() {
-			a, err := k.ask(ctx, id, 0)
-			if err != nil || len(a.Voters) == 0 {
-				return
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			// A voter's word before a bystander's, a leader before none.
-			if len(best.Voters) == 0 || rank(a) > rank(best) {
-				best = a
-			}
-			if a.Voting && !a.Leader.IsZero() {
-				cancel()
-			}
-		})
-	}
-	asking.Wait()
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if len(best.Voters) > 0 {
-		k.view = view{best.Leader, best.Voters, best.Quorum, k.Now()}
-	} else { // nobody answered: who leads is not known
-		k.view.leader, k.view.quorum = identity.NodeID{}, false
-	}
-}
-
-func rank(a answer) int { return 2*order(a.Voting) + order(!a.Leader.IsZero()) }
 
 func order(b bool) int {
 	if b {

@@ -67,7 +67,8 @@ const media = "application/cbor"
 //	GET  /r1/registry?from=&max=    entries from a number on, zstd if accepted
 //	GET  /r1/registry/status?at=    how far this node is, and who leads
 //	GET  /r1/registry/heads?from=   the heads by which the voters changed, from a rotation on
-//	POST /r1/registry/propose       a signed command, for the leader
+//	GET  /r1/registry/agreed        the last entry that a majority has agreed on, from the leader
+//	POST /r1/registry/propose       a signed command, for the leader; with ?relay=1 also for who knows it
 //	POST /r1/registry/sign          the body of a head, for a voter to sign
 //	POST /r1/registry/head          a signed head
 //	POST /r1/registry/recover       a recovery, for its first voter
@@ -76,6 +77,7 @@ func (k *Keeper) Handler() http.Handler {
 	mux.HandleFunc("GET /r1/registry", k.servePage)
 	mux.HandleFunc("GET /r1/registry/status", k.serveStatus)
 	mux.HandleFunc("GET /r1/registry/heads", k.serveHeads)
+	mux.HandleFunc("GET /r1/registry/agreed", k.serveAgreed)
 	mux.HandleFunc("POST /r1/registry/propose", k.servePropose)
 	mux.HandleFunc("POST /r1/registry/sign", k.serveSign)
 	mux.HandleFunc("POST /r1/registry/head", k.serveHead)
@@ -207,6 +209,9 @@ func (k *Keeper) servePropose(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	seq, err := k.proposeHere(command)
+	if leader := k.Status().Leader; errors.Is(err, errNotLeader) && r.URL.Query().Get("relay") != "" && !leader.IsZero() && leader != k.id {
+		seq, err = k.forward(r.Context(), leader, "/propose", command, new(atomic.Bool))
+	}
 	v := verdict{Seq: seq}
 	switch {
 	case err == nil:
@@ -240,19 +245,26 @@ func (k *Keeper) ask(ctx context.Context, id identity.NodeID, at uint64) (answer
 	return a, err
 }
 
-// forward hands a command to the leader.
-func (k *Keeper) forward(ctx context.Context, leader identity.NodeID, command []byte) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*rpcTimeout)
+// forward hands a command to the leader, or to a voter that reaches it. One that
+// could not be called in a moment has not had it; handed tells when it may have.
+func (k *Keeper) forward(ctx context.Context, to identity.NodeID, path string, command []byte, handed *atomic.Bool) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTime)
 	defer cancel()
 	var v verdict
 	var sent atomic.Bool // a command that never left has a known outcome
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent.Store(true) }})
-	if err := k.call(ctx, http.MethodPost, leader, "/propose", command, maxAnswer, &v); err != nil {
-		k.forget(leader)
+	calling := time.AfterFunc(lookTime, func() {
+		if !sent.Load() {
+			cancel()
+		}
+	})
+	defer calling.Stop()
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent.Store(true); handed.Store(true) }})
+	if err := k.call(ctx, http.MethodPost, to, path, command, maxAnswer, &v); err != nil {
+		k.forget(to)
 		if !sent.Load() {
 			return 0, errNotLeader
 		}
-		return 0, fmt.Errorf("%w: hand the command to %s: %w", ErrOutcomeUnknown, leader, err)
+		return 0, fmt.Errorf("%w: hand the command to %s: %w", ErrOutcomeUnknown, to, err)
 	}
 	kind, known := refusals[v.Code]
 	switch {
@@ -263,7 +275,7 @@ func (k *Keeper) forward(ctx context.Context, leader identity.NodeID, command []
 	case v.Code == "unknown":
 		return 0, fmt.Errorf("%w: %s", ErrOutcomeUnknown, v.Text)
 	}
-	k.forget(leader)
+	k.forget(to)
 	return 0, errNotLeader
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -13,9 +14,16 @@ import (
 	"github.com/2ps-project/waymark/federation/registry"
 )
 
-// proposeTime is how long a proposal waits for a leader when its context sets
-// no earlier end: two elections.
-const proposeTime = 25 * time.Second
+const (
+	// proposeTime is how long a proposal waits for a leader, when enough voters
+	// answer to find one: two elections.
+	proposeTime = 25 * time.Second
+	// attemptTime bounds one attempt. What had no answer is sent again: the same
+	// bytes count once.
+	attemptTime = 4 * time.Second
+	// detourTime is how long the leader itself has for its answer.
+	detourTime = 1500 * time.Millisecond
+)
 
 var errNotLeader = errors.New("not the leader")
 
@@ -23,8 +31,9 @@ var errNotLeader = errors.New("not the leader")
 // its entry. The same bytes may be proposed again: the answer is then the same.
 //
 // When the command is refused, the error wraps what package registry says about
-// it. When no leader is found in time it wraps ErrNoQuorum, and when an answer
-// got lost ErrOutcomeUnknown.
+// it. When too few voters answer, which takes three seconds to find out, or no
+// leader is found in 25, it wraps ErrNoQuorum, and when an answer got lost
+// ErrOutcomeUnknown.
 func (k *Keeper) Propose(ctx context.Context, command []byte) (uint64, error) {
 	c, _, err := registry.ParseCommand(command)
 	if err != nil {
@@ -32,56 +41,134 @@ func (k *Keeper) Propose(ctx context.Context, command []byte) (uint64, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, proposeTime)
 	defer cancel()
-	unknown := false
-	for {
-		if s := k.State(); s != nil {
-			if seq, ok := s.Seen(c.ID); ok {
-				return seq, nil
-			}
+	ctx, give := context.WithCancelCause(ctx)
+	defer give(nil)
+	go k.doubt(ctx, give)
+	p := proposal{k: k, id: c.ID, command: command, answer: make(chan result, 1)}
+	go p.run(ctx)
+	select {
+	case r := <-p.answer:
+		return r.seq, r.err
+	case <-ctx.Done(): // an attempt here ends only with the leader's lease
+	}
+	unknown := p.handed.Load() // before the registry is looked at
+	if seq, ok := k.seen(c.ID); ok {
+		return seq, nil
+	}
+	err = noQuorum(ctx)
+	if unknown {
+		return 0, fmt.Errorf("%w: no answer came in time (%v). Give the command again: it is counted once", ErrOutcomeUnknown, err)
+	}
+	return 0, err
+}
+
+func (k *Keeper) seen(id registry.ID) (uint64, bool) {
+	if s := k.State(); s != nil {
+		return s.Seen(id)
+	}
+	return 0, false
+}
+
+// proposal is a command on its way to a leader.
+type proposal struct {
+	k       *Keeper
+	id      registry.ID
+	command []byte
+	handed  atomic.Bool // a leader may have it, whose answer did not come
+	answer  chan result
+}
+
+// run makes attempts until one is answered or ctx ends.
+func (p *proposal) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if seq, ok := p.k.seen(p.id); ok {
+			p.answer <- result{seq: seq}
+			return
 		}
-		changed := k.Changed()
-		seq, err := k.try(ctx, command)
-		switch {
-		case err == nil:
-			k.await(ctx, seq)
-			return seq, nil
-		case final(err):
-			return 0, err
-		case errors.Is(err, ErrOutcomeUnknown):
-			unknown = true
+		changed := p.k.Changed()
+		before := p.handed.Load()
+		seq, err := p.try(ctx)
+		if err == nil {
+			p.k.await(ctx, seq)
 		}
-		k.Poke()
+		if err == nil || final(err) {
+			p.answer <- result{seq, err}
+			return
+		}
+		p.handed.Store(before || errors.Is(err, ErrOutcomeUnknown))
+		p.k.Poke()
 		select {
 		case <-changed:
 		case <-time.After(500 * time.Millisecond):
 		case <-ctx.Done():
-			if unknown {
-				return 0, fmt.Errorf("%w: no answer came in time. Give the command again: it is counted once", ErrOutcomeUnknown)
-			}
-			return 0, fmt.Errorf("%w: fewer than half of them can be reached. Searching, publishing and copying go on; try this again later", ErrNoQuorum)
 		}
 	}
 }
 
-// try makes one attempt, here or at the leader.
-func (k *Keeper) try(ctx context.Context, command []byte) (uint64, error) {
+// try makes one attempt: here, or at the leader. When that takes long, a voter
+// that may reach the leader is asked to pass the command on as well.
+func (p *proposal) try(ctx context.Context) (uint64, error) {
+	k := p.k
 	if k.isLeading() {
-		return k.proposeHere(command)
+		p.handed.Store(true)
+		return k.proposeHere(p.command)
 	}
 	leader := k.Status().Leader
-	if leader.IsZero() || leader == k.id {
-		k.Refresh(ctx)
+	if leader.IsZero() {
+		k.refresh(ctx)
 		leader = k.Status().Leader
 	}
 	if leader.IsZero() || leader == k.id {
 		return 0, errNotLeader
 	}
-	return k.forward(ctx, leader, command)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := make(chan result, 2)
+	forward := func(to identity.NodeID, path string) {
+		seq, err := k.forward(ctx, to, path, p.command, &p.handed)
+		answers <- result{seq, err}
+	}
+	go forward(leader, "/propose")
+	detour := time.After(detourTime)
+	err := errNotLeader
+	for waiting := 1; waiting > 0; {
+		select {
+		case r := <-answers:
+			if r.err == nil || final(r.err) {
+				return r.seq, r.err
+			}
+			waiting--
+			if errors.Is(r.err, ErrOutcomeUnknown) {
+				err = r.err
+			}
+		case <-detour:
+			k.mu.Lock()
+			relay := k.relay
+			k.mu.Unlock()
+			if !relay.IsZero() && relay != leader {
+				waiting++
+				go forward(relay, "/propose?relay=1")
+			}
+		}
+	}
+	return 0, err
 }
 
-// proposeHere orders a command as the leader. One at a time, so that each is
-// judged against the state that it will meet.
+// proposeHere orders a command as the leader. What it refuses, it refuses for
+// the registry as it is: who has been deposed without knowing does not.
 func (k *Keeper) proposeHere(command []byte) (uint64, error) {
+	seq, err := k.order(command)
+	if final(err) {
+		if _, failed := k.agreedHere(); failed != nil {
+			return 0, failed
+		}
+	}
+	return seq, err
+}
+
+// order orders a command, one at a time, so that each is judged against the
+// state that it will meet.
+func (k *Keeper) order(command []byte) (uint64, error) {
 	c, _, err := registry.ParseCommand(command)
 	if err != nil {
 		return 0, err

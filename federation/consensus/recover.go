@@ -98,8 +98,12 @@ func (k *Keeper) PlanRecovery(ctx context.Context) (Plan, error) {
 	if err := k.left(&p, s); err != nil {
 		return p, err
 	}
-	if quorum || p.Answering >= registry.Majority(len(p.OldVoters)) {
+	switch {
+	case p.Answering >= registry.Majority(len(p.OldVoters)):
 		p.Refused = fmt.Errorf("%w: %d of %d answer, and they elect a leader by themselves", ErrQuorum, p.Answering, len(p.OldVoters))
+		return p, nil
+	case quorum:
+		p.Refused = fmt.Errorf("%w: a voter that answers follows a leader. If that one is gone, this is known in some seconds", ErrQuorum)
 		return p, nil
 	}
 	voters := p.choose(k.id, at)
@@ -179,7 +183,7 @@ func (k *Keeper) catchUp(ctx context.Context) {
 }
 
 // survey asks the nodes of all active members how they are. It reports whether
-// any of them has a leader that a majority backs.
+// any voter has a leader, or has not given it up yet.
 func (k *Keeper) survey(ctx context.Context, s *registry.State) ([]PlanNode, bool) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
@@ -200,7 +204,7 @@ func (k *Keeper) survey(ctx context.Context, s *registry.State) ([]PlanNode, boo
 			st := k.Status()
 			n.Answers, n.Seq, n.Voting = true, s.Seq(), st.Voting
 			mu.Lock()
-			quorum = quorum || st.Voting && st.Quorum
+			quorum = quorum || st.Voting && !st.Leader.IsZero()
 			mu.Unlock()
 			continue
 		}
@@ -211,7 +215,7 @@ func (k *Keeper) survey(ctx context.Context, s *registry.State) ([]PlanNode, boo
 			}
 			n.Answers, n.Seq, n.Voting = true, a.Seq, a.Voting
 			mu.Lock()
-			quorum = quorum || a.Voting && a.Quorum
+			quorum = quorum || a.Voting && !a.Leader.IsZero()
 			mu.Unlock()
 		})
 	}

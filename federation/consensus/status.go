@@ -35,7 +35,7 @@ type Status struct {
 }
 
 // Status is who keeps the registry, as far as this node knows without asking;
-// see [Keeper.Refresh].
+// see [Keeper.Fresh].
 func (k *Keeper) Status() Status {
 	k.mu.Lock()
 	v, s := k.voter, Status{Problem: k.problem, Heard: k.heard}
@@ -53,12 +53,19 @@ func (k *Keeper) Status() Status {
 	if v != nil {
 		if voters, in := v.voters(); in && !k.takenOut(v) {
 			s.Leader, s.Voters, s.Voting, s.AsOf = v.leader(), voters, v.isVoter(), k.Now()
-			s.Quorum = !s.Leader.IsZero()
+			s.Quorum = v.backed(s.Leader)
 			return s
 		}
 	}
 	s.Leader, s.Voters, s.Quorum, s.AsOf = known.leader, slices.Clone(known.voters), known.quorum, known.asOf
 	return s
+}
+
+// backed reports whether a leader is there, as far as raft can tell here: a
+// leader itself gives up within its lease when too few answer, and the others
+// hear from it each second.
+func (v *voter) backed(leader identity.NodeID) bool {
+	return !leader.IsZero() && (leader == v.k.id || time.Since(v.raft.LastContact()) < contactTime)
 }
 
 // takenOut reports whether raft here still counts this node in and nobody else
