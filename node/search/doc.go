@@ -137,6 +137,7 @@ type Ref struct{ Country, ID string }
 // with one identity wins. Deleting what is not there is no error.
 type Batch struct {
 	Delete []Ref
+	Erase  []Ref // deleted, and its words leave memory and, with the next Save, the disk
 	Put    []Doc
 }
 

@@ -15,8 +15,11 @@ import (
 
 // Options of an index. The zero value works.
 type Options struct {
+	Dir    string           // where it is saved; "" = in memory only
+	Stamp  []byte           // what the documents depend on beside the listings: saved under another one, it is made again
+	Room   func() error     // asked before a file is written: an error when the disk is too full; nil = never
 	Now    func() time.Time // nil = time.Now
-	Logger *slog.Logger     // merges, at debug level; never a query. nil = none
+	Logger *slog.Logger     // merges, at debug level, and damage; never a query. nil = none
 }
 
 // Label is a word or phrase of a vocabulary: whoever writes one of its words
@@ -42,9 +45,24 @@ type Index struct {
 	running atomic.Bool
 
 	write sync.Mutex // held while a snapshot is replaced
+	// guarded by write
+	distrusted bool // every file was left out once
+	erasing    bool // something was erased that a retired snapshot may hold
+
+	stamp   [32]byte
+	saved   atomic.Uint64 // number of the snapshot that was saved
+	damaged atomic.Bool
+	changed atomic.Int64 // when Apply last changed it, Unix seconds
+
+	inFlight sync.Map // names of files that may not be in a snapshot yet
+
+	saving sync.Mutex
+	// guarded by saving
+	state []byte
 }
 
-// New returns an empty index.
+// New returns the index as it was saved in Options.Dir, without what of it is
+// damaged or of another Stamp; else an empty one.
 func New(opt Options) (*Index, error) {
 	if opt.Now == nil {
 		opt.Now = time.Now
@@ -58,6 +76,12 @@ func New(opt Options) (*Index, error) {
 	}
 	x.current.Store(newSnapshot(1, nil, newLabels(nil)))
 	x.kept.Store(new([]*snapshot))
+	x.stamp = stamp(opt.Stamp)
+	if opt.Dir != "" {
+		if err := x.load(); err != nil {
+			return nil, err
+		}
+	}
 	return x, nil
 }
 
@@ -67,23 +91,30 @@ func New(opt Options) (*Index, error) {
 func (x *Index) Run(ctx context.Context) error {
 	x.running.Store(true)
 	defer x.running.Store(false)
-	tick := time.NewTicker(time.Minute)
+	tick := time.NewTicker(20 * time.Second)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-x.wake:
-			x.merging.Lock()
-			for x.mergeOnce() && ctx.Err() == nil {
-			}
-			x.merging.Unlock()
+			x.mergeAll(ctx, pick)
 		case <-tick.C:
+			if x.opt.Now().Unix()-x.changed.Load() >= 10 {
+				x.mergeAll(ctx, pickQuiet)
+			}
 			x.write.Lock()
 			x.retain(*x.kept.Load(), x.current.Load())
 			x.write.Unlock()
 		}
 	}
+}
+
+// Settle merges until the index rests, as Run does after a while: after a bulk
+// load questions are fastest so.
+func (x *Index) Settle(ctx context.Context) {
+	x.mergeAll(ctx, pick)
+	x.mergeAll(ctx, pickQuiet)
 }
 
 // Len returns how many listings the newest snapshot holds.
@@ -114,24 +145,49 @@ func (x *Index) Apply(b Batch) error {
 	fresh, idents := sortDocs(b.Put)
 	var added []view
 	for chunk := range slices.Chunk(fresh, chunkDocs) {
-		added = append(added, newView(build(chunk)))
+		added = append(added, newView(x.spill(build(chunk))))
 	}
 	for _, r := range b.Delete {
 		idents = append(idents, identityOf(r.Country, r.ID))
 	}
+	erase := make(map[string]bool, len(b.Erase))
+	for _, r := range b.Erase {
+		ident := identityOf(r.Country, r.ID)
+		erase[ident] = true
+		idents = append(idents, ident)
+	}
 	if len(idents) == 0 {
 		return nil
 	}
+	x.changed.Store(x.opt.Now().Unix())
+	change := func() error { return x.change(idents, erase, added) }
+	if err := guarded(change); err != nil {
+		x.distrust(err)
+		if err = guarded(change); err != nil {
+			return err
+		}
+	}
+	x.tidy()
+	return nil
+}
 
+// change swaps in the snapshot after some listings died and views were added.
+func (x *Index) change(idents []string, erase map[string]bool, added []view) error {
 	x.write.Lock()
+	defer x.write.Unlock()
 	old := x.current.Load()
 	views := make([]view, 0, len(old.views)+len(added))
 	for _, v := range old.views {
 		var dying []uint32
 		for _, ident := range idents {
-			if doc, ok := v.seg.lookup(ident); ok && !v.isDead(doc) {
+			doc, ok := v.seg.lookup(ident)
+			if !ok {
+				continue
+			}
+			if !v.isDead(doc) {
 				dying = append(dying, doc)
 			}
+			v.purge = v.purge || erase[ident] // an earlier version of it counts too
 		}
 		if len(dying) > 0 {
 			v = v.without(dying)
@@ -140,9 +196,9 @@ func (x *Index) Apply(b Batch) error {
 			views = append(views, v)
 		}
 	}
+	x.erasing = x.erasing || len(erase) > 0
 	x.publish(newSnapshot(old.number+1, append(views, added...), old.labels))
-	x.write.Unlock()
-	x.tidy()
+	x.erased()
 	return nil
 }
 
@@ -174,6 +230,7 @@ func (x *Index) SetLabels(list []Label) {
 	defer x.write.Unlock()
 	old := x.current.Load()
 	x.publish(newSnapshot(old.number+1, old.views, l))
+	x.saved.CompareAndSwap(old.number, old.number+1) // labels are not saved
 }
 
 // publish swaps in a snapshot and keeps the one before. The caller holds write.
@@ -206,112 +263,4 @@ func (x *Index) at(tok string) (*snapshot, time.Time, error) {
 		}
 	}
 	return nil, time.Time{}, ErrSnapshotGone
-}
-
-const (
-	mergeAlone = 24 // segments above which an Apply merges itself when Run does not
-	mergeHard  = 96 // segments above which it does so in any case
-)
-
-// tidy has the segments merged: by Run, or here where that falls behind.
-func (x *Index) tidy() {
-	select {
-	case x.wake <- struct{}{}:
-	default:
-	}
-	n := len(x.current.Load().views)
-	if (n > mergeAlone && !x.running.Load() && x.merging.TryLock()) || (n > mergeHard && lock(&x.merging)) {
-		for x.mergeOnce() {
-		}
-		x.merging.Unlock()
-	}
-}
-
-func lock(m *sync.Mutex) bool { m.Lock(); return true }
-
-// pick chooses what to merge: the smallest segments, as long as each is no
-// larger than those before it together, so that a document is rewritten about
-// once for each doubling of the index; or one that is a third dead.
-func pick(views []view) []int {
-	order := make([]int, len(views))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(views[a].count(), views[b].count()) })
-	sum, n := 0, 0
-	for _, i := range order {
-		if views[i].count() > sum+32 {
-			break
-		}
-		sum += views[i].count()
-		n++
-	}
-	if n >= 4 {
-		return order[:n]
-	}
-	for i := range views {
-		if dead := views[i].seg.n - views[i].count(); dead > 32 && dead > views[i].seg.n/3 {
-			return []int{i}
-		}
-	}
-	return nil
-}
-
-// mergeOnce merges some segments and reports whether there were any to merge.
-// Searches and writes go on meanwhile. The caller holds merging.
-func (x *Index) mergeOnce() bool {
-	start := time.Now()
-	before := x.current.Load().views
-	chosen := pick(before)
-	if len(chosen) == 0 {
-		return false
-	}
-	parts := make([]view, len(chosen))
-	for i, c := range chosen {
-		parts[i] = before[c]
-	}
-	seg, remap := merge(parts)
-	merged := newView(seg)
-
-	x.write.Lock()
-	defer x.write.Unlock()
-	old := x.current.Load()
-	// What died since the merge began dies in its outcome.
-	views := make([]view, 0, len(old.views))
-	alive := map[*segment]bool{}
-	var dying []uint32
-	for _, v := range old.views {
-		p := slices.IndexFunc(parts, func(p view) bool { return p.seg == v.seg })
-		if p < 0 {
-			views = append(views, v)
-			continue
-		}
-		alive[v.seg] = true
-		dying = died(dying, v.live, remap[p])
-	}
-	for p := range parts {
-		if !alive[parts[p].seg] { // all of it died
-			dying = died(dying, nil, remap[p])
-		}
-	}
-	if len(dying) > 0 {
-		merged = merged.without(dying)
-	}
-	if merged.count() > 0 {
-		views = append(views, merged)
-	}
-	x.publish(newSnapshot(old.number+1, views, old.labels))
-	x.opt.Logger.Debug("search: merged segments", "segments", len(parts), "documents", seg.n, "took", time.Since(start))
-	return true
-}
-
-// died appends the new numbers of what is not in live now and was alive when
-// the merge began.
-func died(list []uint32, live docBits, remap []uint32) []uint32 {
-	for d, to := range remap {
-		if to != gone && (live == nil || !live.has(uint32(d))) {
-			list = append(list, to)
-		}
-	}
-	return list
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -316,7 +318,15 @@ func TestReadersAgreeWithTheOracleWhileWritersWrite(t *testing.T) {
 			states[i][search.Ref{Country: d.Country, ID: d.ID}] = d
 		}
 	}
-	x := newIndex(t)
+	dir := t.TempDir()
+	open := func(dir string) *search.Index {
+		x, err := search.New(search.Options{Dir: dir, Now: func() time.Time { return noon }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	x := open(dir)
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -364,6 +374,26 @@ func TestReadersAgreeWithTheOracleWhileWritersWrite(t *testing.T) {
 		mu.Lock()
 		done = i
 		mu.Unlock()
+		if i%10 == 0 {
+			if err := x.Save([]byte(strconv.Itoa(i))); err != nil {
+				t.Error(err)
+			}
+			// What another process would find now is this state, however Run goes on.
+			found := t.TempDir()
+			if err := os.CopyFS(found, os.DirFS(dir)); err != nil {
+				t.Error(err)
+			}
+			again := open(found)
+			if got := string(again.State()); got != strconv.Itoa(i) {
+				t.Errorf("state %q, want %d", got, i)
+			}
+			for range 5 {
+				q := c.question(r)
+				if err := states[i].check(q, ask(t, again, quoted(q))); err != nil {
+					t.Errorf("opened again after %d: %v", i, err)
+				}
+			}
+		}
 	}
 	cancel()
 	wg.Wait()

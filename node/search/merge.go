@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"container/heap"
+	"runtime"
 	"slices"
 )
 
@@ -30,6 +31,7 @@ func merge(views []view) (*segment, [][]uint32) {
 	}
 	mergeTerms(s, views, remap)
 	b.close()
+	runtime.KeepAlive(views) // what was read may be mapped
 	return s, remap
 }
 

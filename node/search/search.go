@@ -2,6 +2,7 @@ package search
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -31,16 +32,34 @@ func (x *Index) Search(ctx context.Context, q Query) (Answer, error) {
 			return Answer{}, err
 		}
 	}
+	var a Answer
+	if err := guarded(func() (err error) { a, err = x.ask(ctx, q, snap); return err }); errors.Is(err, errSegment) {
+		// Answer from what is whole; the rest comes back by itself.
+		x.distrust(err)
+		if snap == x.current.Load() {
+			return Answer{}, fmt.Errorf("search: %w", err)
+		}
+		snap = x.current.Load()
+		err = guarded(func() (err error) { a, err = x.ask(ctx, q, snap); return err })
+		if err != nil {
+			return Answer{}, fmt.Errorf("search: %w", err)
+		}
+	} else if err != nil {
+		return Answer{}, fmt.Errorf("search: %w", err)
+	}
+	snap.issued.Store(true)
+	a.Snapshot = newToken(x.key, snap.number, q.Now.Unix()/60)
+	return a, nil
+}
+
+func (x *Index) ask(ctx context.Context, q Query, snap *snapshot) (Answer, error) {
 	e := evaluations.Get().(*evaluation)
 	defer e.release()
 	e.begin(ctx, q, snap)
 	if err := e.run(); err != nil {
-		return Answer{}, fmt.Errorf("search: %w", err)
+		return Answer{}, err
 	}
-	a := e.answer()
-	snap.issued.Store(true)
-	a.Snapshot = newToken(x.key, snap.number, q.Now.Unix()/60)
-	return a, nil
+	return e.answer(), nil
 }
 
 // evaluation is the work on one question. It is used again for others, for

@@ -60,6 +60,7 @@ type segment struct {
 	turns    []turning
 	bytes    int // rough size in memory, or in the file
 	file     *file
+	serial   uint64 // the same before and after it was put into a file
 
 	today  atomic.Pointer[dayView]
 	minute atomic.Pointer[minuteView]
@@ -116,12 +117,15 @@ func (s *segment) columns() []column {
 	}
 }
 
+var serials atomic.Uint64
+
 // seal derives what stands beside the columns. It is the one place that looks
 // whether they fit together, however they came about.
 func (s *segment) seal() error {
 	if err := s.fits(); err != nil {
 		return err
 	}
+	s.serial = serials.Add(1)
 	s.all = fullBits(s.n)
 	if err := s.readSets(); err != nil {
 		return err

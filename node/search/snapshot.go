@@ -88,11 +88,12 @@ const (
 	keptSnapshots = 8
 	keptFor       = 15 * time.Minute
 	keptAtMost    = 256
+	keptUnasked   = 10 * time.Second // for a question that began before it was replaced
 )
 
 // keep returns the retired snapshots that are still worth keeping, newest
-// first: the last eight, and those to which a reader may come back, for 15
-// minutes, as long as the segments that only they hold are not larger than
+// first: of those to which a reader may come back the last eight, and the others
+// for 15 minutes, as long as the segments that only they hold are not larger than
 // those in use.
 func keep(kept []*snapshot, current *snapshot, now time.Time) []*snapshot {
 	held := map[*segment]bool{}
@@ -106,7 +107,8 @@ func keep(kept []*snapshot, current *snapshot, now time.Time) []*snapshot {
 		if i >= keptAtMost {
 			break
 		}
-		if i >= keptSnapshots && (!s.issued.Load() || now.Sub(s.retired) >= keptFor) {
+		age := now.Sub(s.retired)
+		if !s.issued.Load() && age >= keptUnasked || current.number-s.number > keptSnapshots && age >= keptFor {
 			continue
 		}
 		extra := 0
