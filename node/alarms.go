@@ -37,6 +37,9 @@ func (n *Node) alarms(st *control.Status) {
 			why = err.Error()
 		}
 		next := "Leave the node connected: it fetches what it published last back from the others. Edits are kept as drafts."
+		if errors.Is(p.Quarantined(), feed.ErrNoWayBack) {
+			next = "Leave the node connected: it fetches the last good state from whoever has it. If no node has it any more, begin anew from what this one holds, with: waymark feed restart. Edits are kept as drafts."
+		}
 		if p.Forked() {
 			next = "Look for the second copy of this node, or the old backup, and stop it. Then begin anew from what this node holds, with: waymark feed restart. Until then every country shows the last good state; edits are kept as drafts."
 		}
@@ -119,7 +122,11 @@ func (n *Node) storeAlarms(add func(code, text, next string)) {
 		return
 	}
 	for _, m := range s.Members() {
-		if err := n.store.Rotten(m.Origin); err != nil {
+		err := n.store.Rotten(m.Origin)
+		if r := n.replicator.Load(); r != nil && err == nil {
+			err = r.Rotten(m.Origin)
+		}
+		if err != nil {
 			add("rotten", fmt.Sprintf("What is stored of %s is not as it was signed: %v.", m.Country, err),
 				"It is mended from the other countries' copies as soon as one of them can be reached. Look at the health of the disk.")
 		}

@@ -299,6 +299,7 @@ func (n *Node) runMember(ctx context.Context) error {
 		Keys: n.feedKeys, Registry: n.registrySeq,
 		PublishKey: n.keys().publish, AdminKey: n.keys().admin, GuardPath: filepath.Join(n.o.Dir, fileGuard),
 		Announce: func(v *feed.Verified) { rep.Announce(ctx, v) },
+		Damaged:  func(err error) { rep.Rots(m.Origin, err) },
 		Logger:   n.o.Logger, Now: n.o.Now,
 		Limits: func() feed.Limits { return limits(n.state().Policy()) },
 	})

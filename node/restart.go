@@ -46,7 +46,11 @@ func (n *Node) newerElsewhere(m registry.Member) error {
 		return nil
 	}
 	shown, held := r.Highest(m.Origin), n.head(m.Origin)
-	if shown == nil || shown.Epoch != m.Epoch || held != nil && held.Epoch == shown.Epoch && held.N >= shown.N {
+	epoch := m.Epoch
+	if m.Good != (feed.Place{}) && (held == nil || held.Epoch < epoch) {
+		epoch = m.Good.Epoch // the last good head is what the feed goes on from
+	}
+	if shown == nil || shown.Epoch != epoch || held != nil && held.Epoch == shown.Epoch && held.N >= shown.N {
 		return nil
 	}
 	at := uint64(0)

@@ -27,8 +27,8 @@ const lookback = LargeChange + 12
 // or date that falls, and a change, unless another key signs or [LargeSpan] went
 // by. In place of the next one, the first head may be any later one that the
 // registry's voters have on record ([Keys.Anchor]), for who was away for long.
-// From a number on that was signed twice nothing follows: [ErrForked]. A gap is
-// [ErrChain], which is never evidence of anything.
+// From a number on that was signed twice nothing follows but a head that is on
+// record: [ErrForked]. A gap is [ErrChain], which is never evidence of anything.
 //
 // With nothing held, or a held head of an older epoch, the feed starts anew at
 // the last head; heads before it are then taken as its history, which its hashes
@@ -56,7 +56,8 @@ func (r Rules) CheckChain(held *SignedHead, envelopes [][]byte) ([]*SignedHead, 
 		}
 		return nil, ErrOlder
 	}
-	if n, forked := r.Keys.Forked(held.Origin); forked && last.N >= n {
+	_, onRecord := r.Keys.Anchor(last.Origin, last.Epoch, last.N) // CheckHead compared the hash
+	if n, forked := r.Keys.Forked(held.Origin); forked && last.N >= n && !onRecord {
 		if epoch, _ := r.Keys.Epoch(held.Origin); epoch == last.Epoch {
 			return nil, fmt.Errorf("%w: head %d", ErrForked, n)
 		}

@@ -274,6 +274,17 @@ func TestForked(t *testing.T) {
 	if err := ahead.take(items[4], heads[4]); !errors.Is(err, feed.ErrForked) {
 		t.Errorf("a number after it: %v", err)
 	}
+	third, err := feed.ParseHead(heads[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	anchor(f, &third.Head, 0)
+	if err := behind.take(items[2], heads[2]); err != nil {
+		t.Errorf("a head on record: %v", err)
+	}
+	if err := behind.take(items[3], heads[3]); !errors.Is(err, feed.ErrForked) {
+		t.Errorf("a number after what is on record: %v", err)
+	}
 	var all feed.Items
 	for _, i := range items {
 		all = append(all, i...)

@@ -35,6 +35,12 @@ var errWait = errors.New("the minute is full")
 // one. More than [LargeChange] changes within [LargeSpan] are signed with the
 // admin key as well; without it Publish fails with [ErrNeedsApproval]. In an
 // epoch that goes back to an earlier head, the feed is first taken back there.
+//
+// Nothing is signed over damage that an edit meets. An edit of a record that
+// rotted mends it; where the entry of a record may be lost, Publish fails with
+// [ErrDamaged], since the edit could not be told from one of a record that never
+// was. What rots beside the edits does not stop them: the head names the hashes of
+// what was published, and whoever has a record whole can prove it.
 func (p *Publisher) Publish(ctx context.Context, edits iter.Seq[Edit]) (*SignedHead, error) {
 	return p.publish(ctx, edits, false)
 }
@@ -56,7 +62,7 @@ func (p *Publisher) publish(ctx context.Context, edits iter.Seq[Edit], renew boo
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		if err = p.Quarantined(); err == nil {
+		if err = p.stopped(); err == nil {
 			v, after, err = p.prepare(ctx, edits, renew, after)
 		}
 		if !errors.Is(err, errWait) {
@@ -69,6 +75,9 @@ func (p *Publisher) publish(ctx context.Context, edits iter.Seq[Edit], renew boo
 	}
 	if err != nil || v == nil {
 		<-p.turn
+		if errors.Is(err, ErrDamaged) && p.o.Damaged != nil {
+			p.o.Damaged(err)
+		}
 		return nil, err
 	}
 	p.gate.Lock()
@@ -247,48 +256,69 @@ func (d *draft) large() (large, err error) {
 	return checkLarge(append(known, &SignedHead{Head: d.head}), len(known)), nil
 }
 
+// mustGoBack reports whether the feed is to be taken back to an earlier head
+// before anything is signed in an epoch, and to which.
+func mustGoBack(keys Keys, held *SignedHead, o identity.OriginID, epoch uint64) (good Place, must bool) {
+	good, ok := keys.Good(o)
+	return good, ok && epoch == good.Epoch+1 && (held == nil || held.Epoch != epoch && held.Place() != good)
+}
+
 // goBack takes the feed back to the last good head when the registry says so and
 // more is held.
 func (p *Publisher) goBack(ctx context.Context, keys Keys, epoch uint64) error {
-	good, ok := keys.Good(p.o.Origin)
-	if !ok || epoch != good.Epoch+1 {
-		return nil
-	}
 	view, err := p.o.Store.View(p.o.Origin)
 	if err != nil {
 		return err
 	}
 	defer view.Close()
-	held := view.Head()
-	switch {
-	case held != nil && (held.Epoch == epoch || held.Place() == good):
+	good, must := mustGoBack(keys, view.Head(), p.o.Origin, epoch)
+	if !must {
 		return nil
-	case held == nil || held.Epoch != good.Epoch || held.N <= good.N:
-		return fmt.Errorf("%w: this feed goes back to head %d, which is not fetched yet", ErrQuarantined, good.N)
+	}
+	if err = p.goBackTo(ctx, keys, view, good); err != nil {
+		err = fmt.Errorf("go back to head %d: %w", good.N, err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.noWayBack = nil
+	if errors.Is(err, ErrNoWayBack) {
+		p.noWayBack = err
+	}
+	return err
+}
+
+func (p *Publisher) goBackTo(ctx context.Context, keys Keys, view View, good Place) error {
+	stuck := func(why error) error { return fmt.Errorf("%w: %w: %w", ErrQuarantined, ErrNoWayBack, why) }
+	held := view.Head()
+	if held == nil || held.Epoch != good.Epoch || held.N <= good.N {
+		return stuck(errors.New("it is not fetched yet"))
 	}
 	envelopes, err := view.Heads(good.N, 1)
 	if err != nil {
 		return err
 	}
 	if len(envelopes) == 0 {
-		return fmt.Errorf("go back to head %d: %w", good.N, ErrPruned)
+		return stuck(ErrPruned)
 	}
 	to, err := ParseHead(envelopes[0])
 	if err != nil {
 		return err
 	}
 	delta, err := p.o.Store.Undo(p.o.Origin, to)
+	if errors.Is(err, ErrPruned) {
+		return stuck(err)
+	}
 	if err != nil {
-		return fmt.Errorf("go back to head %d: %w", good.N, err)
+		return err
 	}
 	v, err := p.rules(keys, held).VerifyRollback(view, envelopes[0], delta)
 	if err != nil {
-		return fmt.Errorf("go back to head %d: %w", good.N, err)
+		return err
 	}
 	p.gate.Lock()
 	defer p.gate.Unlock()
 	if err := p.o.Appender.Append(ctx, v); err != nil {
-		return fmt.Errorf("go back to head %d: %w", good.N, err)
+		return err
 	}
 	return p.guard(v.Head()).Save(p.o.GuardPath)
 }
@@ -359,19 +389,23 @@ func (p *Publisher) collect(view StoreView, edits iter.Seq[Edit], head *Head) (D
 // item is the change that an edit makes; false when it makes none.
 func (p *Publisher) item(view StoreView, e Edit, seq uint64, today Day) (Item, bool, error) {
 	old, raw, err := view.Record(e.Key)
-	if err != nil && !errors.Is(err, ErrNoRecord) {
+	rotten := errors.Is(err, ErrDamaged) && old.Live()
+	if err != nil && !rotten && !errors.Is(err, ErrNoRecord) {
 		return Item{}, false, err
 	}
-	there := err == nil && old.Live()
+	there := old.Live() && (err == nil || rotten)
 	if e.Op == Delete || e.Op == Erase {
 		if !there && (e.Op == Delete || old.Op == Erase) {
-			return Item{}, false, nil
+			return Item{}, false, absent(view, e.Key)
 		}
 		item, err := Check(Change{Seq: seq, Key: e.Key, Op: e.Op}, nil)
 		return item, err == nil, err
 	}
 	revision := uint64(1)
-	if there {
+	switch {
+	case rotten: // which one it was cannot be read, but each had a number of the feed of its own
+		revision = old.Seq + 1
+	case there:
 		r, err := ParseRecord(raw)
 		if err != nil {
 			return Item{}, false, err
@@ -389,4 +423,24 @@ func (p *Publisher) item(view StoreView, e Edit, seq uint64, today Day) (Item, b
 	}
 	item, err := Check(Change{Seq: seq, Key: e.Key, Op: Put, Hash: HashRecord(encoded), Size: uint32(len(encoded))}, encoded)
 	return item, err == nil, err
+}
+
+// absent checks that a record for which no entry is found is not there, rather
+// than that its entry is lost: a deletion of it would be dropped without a word,
+// and everybody else would go on showing it. For edits that change something the
+// sum over their buckets shows it.
+func absent(view View, key Key) error {
+	leaves, err := view.Leaves()
+	if err != nil {
+		return err
+	}
+	q := key.Bucket()
+	list, err := view.Bucket(q)
+	if err != nil {
+		return err
+	}
+	if h := view.Head(); h != nil && leaves.Root() != h.Root || BucketHash(q, list) != leaves[q] {
+		return fmt.Errorf("%w: bucket %d", ErrDamaged, q)
+	}
+	return nil
 }

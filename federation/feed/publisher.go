@@ -24,6 +24,10 @@ var (
 	// ErrClone is told besides ErrQuarantined when another copy of this node is
 	// running.
 	ErrClone = errors.New("a copy of this node is running elsewhere")
+	// ErrNoWayBack is told besides ErrQuarantined when the registry has the feed go
+	// back to a head that cannot be had here. Another node that has it can help; if
+	// none does, only a new epoch.
+	ErrNoWayBack = errors.New("the last good head is not to be had here")
 	// ErrNeedsApproval is returned when the admin key must sign too and is not
 	// at hand.
 	ErrNeedsApproval = errors.New("so many changes within a day need the signature of the admin key as well, and that key is not open on this node; open it, then publish again")
@@ -42,6 +46,7 @@ type PublisherOptions struct {
 	Limits     func() Limits    // as the policy says now; the defaults when nil
 	GuardPath  string           // outside the database and its backups
 	Announce   func(*Verified)  // told of each head once it may be seen
+	Damaged    func(error)      // told when a publish met damage of the own feed; nil: nobody mends it
 	Logger     *slog.Logger     // discards when nil
 	Now        func() time.Time // time.Now when nil
 }
@@ -65,6 +70,7 @@ type Publisher struct {
 	quarantine error  // why nothing is signed; nil when all is well
 	forked     uint64 // the epoch in which a number was signed twice; 0 when none was
 	cloned     uint64 // the epoch in which a copy of this node was seen; 0 when none was
+	noWayBack  error  // why the last try to go back failed; it counts while the feed still has to
 }
 
 // NewPublisher compares the guard with the store. A mismatch is no error here:
@@ -170,6 +176,22 @@ func (p *Publisher) Quarantine(reason string) {
 // Quarantined is nil, or why nothing is signed (wraps [ErrQuarantined]).
 func (p *Publisher) Quarantined() error {
 	p.mu.Lock()
+	stopped, stuck := p.quarantine, p.noWayBack
+	p.mu.Unlock()
+	if stopped != nil || stuck == nil {
+		return stopped
+	}
+	if held, err := p.held(); err == nil {
+		epoch, _ := p.o.Keys().Epoch(p.o.Origin)
+		if _, must := mustGoBack(p.o.Keys(), held, p.o.Origin, epoch); !must {
+			return nil
+		}
+	}
+	return stuck
+}
+
+func (p *Publisher) stopped() error {
+	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.quarantine
 }
@@ -269,9 +291,9 @@ func (p *Publisher) Forked() bool {
 func (p *Publisher) Adopt() error {
 	p.turn <- struct{}{}
 	defer func() { <-p.turn }()
-	reason := p.Quarantined()
+	reason := p.stopped()
 	if reason == nil {
-		return nil
+		return p.Quarantined()
 	}
 	held, err := p.held()
 	if err != nil {

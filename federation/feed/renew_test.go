@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -196,6 +197,7 @@ func TestGoesBack(t *testing.T) {
 		if d.held().Hash != before.Hash {
 			t.Error("something was signed on top of the thief's")
 		}
+		waits(t, d, p)
 	})
 	t.Run("the last good head is not here", func(t *testing.T) {
 		d, p, good := steal(t)
@@ -207,7 +209,38 @@ func TestGoesBack(t *testing.T) {
 		if _, err := p.Publish(context.Background(), put(0, 1, "three")); !errors.Is(err, feed.ErrQuarantined) {
 			t.Errorf("Publish: %v, want ErrQuarantined", err)
 		}
+		waits(t, d, p)
 	})
+	t.Run("nothing is here", func(t *testing.T) {
+		d, _, _ := steal(t)
+		d.store = feedtest.NewMemory()
+		if err := os.Remove(d.guard()); err != nil {
+			t.Fatal(err)
+		}
+		p := d.start()
+		if _, err := p.Renew(context.Background()); !errors.Is(err, feed.ErrQuarantined) {
+			t.Errorf("Renew: %v, want ErrQuarantined", err)
+		}
+		waits(t, d, p)
+	})
+}
+
+// waits checks that a publisher without a way back to the last good head says that
+// it signs nothing, and goes on in a new epoch.
+func waits(t *testing.T, d *desk, p *feed.Publisher) {
+	t.Helper()
+	if err := p.Quarantined(); !errors.Is(err, feed.ErrQuarantined) || !errors.Is(err, feed.ErrNoWayBack) {
+		t.Errorf("nothing can be published, and it says %v", err)
+	}
+	if err := p.Adopt(); !errors.Is(err, feed.ErrNoWayBack) {
+		t.Errorf("Adopt ends what only the head or a new epoch does: %v", err)
+	}
+	d.f.Bump("ada", nil)
+	p.SetKeys(d.f.Member("ada").Publish, d.f.Member("ada").Admin)
+	if err := p.Quarantined(); err != nil {
+		t.Errorf("in a new epoch it goes on saying %v", err)
+	}
+	d.publish(p, put(0, 1, "on"))
 }
 
 // backUp takes the desk's store back as a process does that is killed before its

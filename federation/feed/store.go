@@ -49,7 +49,8 @@ type StoreView interface {
 	View
 	// Record is the encoded record of a key and its entry. For a key without one
 	// it fails with ErrNoRecord; the change is then the deletion as long as it is
-	// listed, else zero.
+	// listed, else zero. Where the entry is there and the record is not the one
+	// that it names, it fails with ErrDamaged, and the change is the entry.
 	Record(Key) (Change, []byte, error)
 	// Since calls yield with each key's latest change after seq, in order of
 	// seq, and its record if it is live, until yield returns false. With live

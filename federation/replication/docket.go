@@ -3,8 +3,10 @@ package replication
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"iter"
 	"net/http"
 	"strconv"
 	"time"
@@ -23,8 +25,12 @@ const (
 	docketPush     = 32 << 10  // bytes of items in an announcement
 )
 
-// docketAgain is how long a docket with items of the future is left alone.
-const docketAgain = 2 * time.Minute
+// How long a docket that stays another than ours is left alone at first, and at
+// the most.
+const (
+	docketAgain  = 2 * time.Minute
+	docketSeldom = 10 * time.Minute
+)
 
 // itemEvidence is the kind of an item that holds evidence of a forked feed.
 const itemEvidence = 1
@@ -110,61 +116,121 @@ func (r *Replicator) SpreadDocket(ctx context.Context, items ...[]byte) {
 
 // spread hands items on to everybody but whom they came from, some at a time.
 func (r *Replicator) spread(ctx context.Context, from identity.NodeID, items [][]byte) {
-	for len(items) > 0 {
-		n, size := 0, 0
-		for n < len(items) && (n == 0 || size+len(items[n]) <= docketPush) {
-			size += len(items[n])
-			n++
-		}
-		r.tell(ctx, from, announcement{Docket: items[:n]})
-		items = items[n:]
+	for some := range portions(items) {
+		r.tell(ctx, from, announcement{Docket: some})
 	}
 }
 
+// portions are items in lots that fit into an announcement.
+func portions(items [][]byte) iter.Seq[[][]byte] {
+	return func(yield func([][]byte) bool) {
+		for len(items) > 0 {
+			n, size := 0, 0
+			for n < len(items) && (n == 0 || size+len(items[n]) <= docketPush) {
+				size += len(items[n])
+				n++
+			}
+			if !yield(items[:n]) {
+				return
+			}
+			items = items[n:]
+		}
+	}
+}
+
+// exchanged is how two dockets that differ were compared last.
+type exchanged struct {
+	pair  string    // both digests, and this node's number of the registry
+	times int       // in a row, in vain
+	again time.Time // not compared before, while the pair is the same
+}
+
 // exchange fetches a peer's docket when its digest says that it differs, and
-// tells the peer when this one has more. A pair of digests that was exchanged
-// once in vain is not exchanged again until this node's registry grows: the two
-// may know different ones. Only what was refused for its date is asked for again
-// after a while, since this node's clock may have been wrong.
+// gives the peer what it lacks. A pair of digests that was exchanged in vain waits
+// longer each time until it is exchanged again: the two may know different
+// registries, and then they differ until one of them learns more. Waiting for ever
+// would be wrong, as the peer may have been ill, or this node's clock.
 func (r *Replicator) exchange(ctx context.Context, peer identity.NodeID, theirs []byte) {
 	ours := r.digest()
 	if ours == nil || len(theirs) != len(ours) || bytes.Equal(ours, theirs) {
 		return
 	}
-	seq := strconv.FormatUint(r.o.RegistrySeq(), 10)
-	pair := string(ours) + string(theirs) + seq
+	pair := func() string { return string(ours) + string(theirs) + strconv.FormatUint(r.o.RegistrySeq(), 10) }
 	r.mu.Lock()
 	p := r.peers[peer]
-	known := p == nil || p.dockets == pair && (p.docketsUntil.IsZero() || now().Before(p.docketsUntil))
+	known := p == nil || p.dockets.pair == pair() && now().Before(p.dockets.again)
 	r.mu.Unlock()
 	if known {
 		return
 	}
+	shown, early, err := r.fetchDocket(ctx, peer)
+	if err != nil {
+		return // the next comparison asks again
+	}
+	ours = r.digest()
+	r.mu.Lock()
+	if p := r.peers[peer]; p != nil {
+		next := exchanged{pair: pair()}
+		if p.dockets.pair == next.pair && !early {
+			next.times = p.dockets.times + 1
+		}
+		next.again = now().Add(min(docketAgain<<min(next.times, 8), docketSeldom))
+		p.dockets = next
+	}
+	r.mu.Unlock()
+	if bytes.Equal(ours, theirs) {
+		return
+	}
+	for some := range portions(r.lacking(shown)) {
+		r.push(ctx, peer, announcement{Docket: some})
+	}
+	r.push(ctx, peer, announcement{Digest: ours}) // it asks for the rest, if there is more
+}
+
+// fetchDocket takes in a peer's docket and returns which items it showed. Early
+// tells that one was refused for its date.
+func (r *Replicator) fetchDocket(ctx context.Context, peer identity.NodeID) (shown map[[32]byte]bool, early bool, err error) {
+	shown = make(map[[32]byte]bool)
 	var after []byte
-	var until time.Time // for good
 	for range maxDocketPages {
 		ask, cancel := context.WithTimeout(ctx, callTimeout)
 		var a docketAnswer
 		err := r.call(ask, peer, http.MethodGet, "/r1/docket?after="+hex.EncodeToString(after), nil, &a)
 		cancel()
 		if err != nil {
-			return // the next comparison asks again
+			return nil, false, err
 		}
-		if r.hearItems(peer, a.Items) {
-			until = now().Add(docketAgain)
+		for _, item := range a.Items {
+			shown[sha256.Sum256(item)] = true
 		}
+		early = r.hearItems(peer, a.Items) || early
 		if len(a.Next) == 0 || len(a.Next) > maxCursor || bytes.Equal(a.Next, after) {
 			break
 		}
 		after = a.Next
 	}
-	ours = r.digest()
-	r.mu.Lock()
-	if p := r.peers[peer]; p != nil {
-		p.dockets, p.docketsUntil = string(ours)+string(theirs)+seq, until
-	}
-	r.mu.Unlock()
-	if !bytes.Equal(ours, theirs) {
-		r.push(ctx, peer, announcement{Digest: ours})
+	return shown, early, nil
+}
+
+// lacking are the items here that are not among those shown, up to about a page:
+// who has nothing yet asks for the docket as a whole. Handing them over matters
+// for who cannot ask: its call would go to another machine, or to none.
+func (r *Replicator) lacking(shown map[[32]byte]bool) (out [][]byte) {
+	size := 0
+	for after := []byte(nil); ; {
+		items, next := r.o.Docket.Items(after, docketPage)
+		for _, item := range items {
+			if shown[sha256.Sum256(item)] {
+				continue
+			}
+			if size += len(item); size > docketPage {
+				return out
+			}
+			out = append(out, item)
+		}
+		if len(next) == 0 {
+			return out
+		}
+		after = next
 	}
 }

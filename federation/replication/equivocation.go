@@ -2,6 +2,7 @@ package replication
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -51,6 +52,27 @@ func (r *Replicator) contradiction(head *feed.SignedHead) *feed.SignedHead {
 		return same
 	}
 	return nil
+}
+
+// accuse freezes a feed for a head that the registry's voters contradict, where the
+// head that it contradicts is at hand. It counts for nothing, so nobody would be led
+// astray without that; but somebody has signed it with the owner's key, and the
+// owner must hear of it. It reports false where there is no evidence.
+func (r *Replicator) accuse(peer identity.NodeID, head *feed.SignedHead) bool {
+	other := r.contradiction(head)
+	if other == nil {
+		return false
+	}
+	f, err := r.o.Rules().CheckEvidence(feed.NewEvidence(other, head))
+	if err != nil {
+		return false
+	}
+	right, wrong := f.A, f.B
+	if right.Hash == head.Hash {
+		right, wrong = wrong, right
+	}
+	r.freeze(peer, right, wrong)
+	return true
 }
 
 // compareHead looks for a contradiction of a checked head, freezes the feed when
@@ -154,11 +176,16 @@ func (r *Replicator) Frozen(o identity.OriginID) bool {
 }
 
 // follows reports whether a head may be fetched at all. Who holds nothing of
-// the epoch takes a frozen feed as it is, and shows it as frozen.
+// the epoch takes a frozen feed as it is, and shows it as frozen; who is behind what
+// is on record takes that.
 func (r *Replicator) follows(o identity.OriginID, epoch, n uint64) bool {
 	at, from, forked := r.forkedAt(o)
 	if !forked || epoch > at || epoch == at && n < from {
 		return true
+	}
+	anchors := r.o.Rules().Keys.Anchors(o, at)
+	if len(anchors) > 0 && anchors[len(anchors)-1] >= n && epoch == at {
+		return true // what is on record no forgery can hold up
 	}
 	held := r.heldHead(o)
 	return held == nil || held.Epoch < at
@@ -174,8 +201,11 @@ func (r *Replicator) disputed(ctx context.Context, peer identity.NodeID, o ident
 		return
 	}
 	head, err := r.o.Rules().CheckHead(c.Heads[0])
-	if err == nil && head.Origin == o {
+	switch {
+	case err == nil && head.Origin == o:
 		r.compareHead(peer, head)
+	case errors.Is(err, feed.ErrAnchor):
+		r.judge(peer, c.Heads[0], err)
 	}
 }
 

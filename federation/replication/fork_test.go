@@ -2,6 +2,7 @@ package replication_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -54,28 +55,37 @@ func TestForkedFeedIsFrozen(t *testing.T) {
 }
 
 // TestTheOwnerHearsOfItsClone: two copies of a node sign under one number. The
-// copy that everybody follows hears of the other from those who met it.
+// copy that everybody follows hears of the other from those who met it, also where
+// the registry has put one of the two heads on record, so that nobody could take
+// the other.
 func TestTheOwnerHearsOfItsClone(t *testing.T) {
-	scene(t, func(p *play) {
-		a := p.f.Author("ada").Fill(0, 5, "one")
-		first, firstItems := a.Head(nil)
-		clone := a.Clone()
-		env, items := a.Put(feedtest.RecordKey(1), "two").Head(nil)
-		other, _ := clone.Put(feedtest.RecordKey(1), "another two").Head(nil)
-		ada, ben := p.node("ada"), p.node("ben")
-		for _, n := range []*node{ada, ben} {
-			n.take(a, firstItems, first)
-		}
-		ada.take(a, items, env)
-		p.synced(20*time.Second, a, ada)
-		p.within(10*time.Minute, "ben follows ada", func() bool { return ben.n(a) == 2 })
-		ben.rep.HeardHead(context.Background(), ada.id, other)
-		p.within(time.Minute, "ada hears of the other head", func() bool {
-			ada.mu.Lock()
-			defer ada.mu.Unlock()
-			return ada.rep.Frozen(a.Origin()) && len(ada.newerOwn) > 0
+	for _, onRecord := range []bool{false, true} {
+		t.Run(fmt.Sprintf("on record %t", onRecord), func(t *testing.T) {
+			scene(t, func(p *play) {
+				a := p.f.Author("ada").Fill(0, 5, "one")
+				first, firstItems := a.Head(nil)
+				clone := a.Clone()
+				env, items := a.Put(feedtest.RecordKey(1), "two").Head(nil)
+				other, _ := clone.Put(feedtest.RecordKey(1), "another two").Head(nil)
+				ada, ben := p.node("ada"), p.node("ben")
+				for _, n := range []*node{ada, ben} {
+					n.take(a, firstItems, first)
+				}
+				ada.take(a, items, env)
+				p.synced(20*time.Second, a, ada)
+				p.within(10*time.Minute, "ben follows ada", func() bool { return ben.n(a) == 2 })
+				if onRecord {
+					p.f.SetAnchor("ada", a.View().Head().Place())
+				}
+				ben.rep.HeardHead(context.Background(), ada.id, other)
+				p.within(time.Minute, "ada hears of the other head", func() bool {
+					ada.mu.Lock()
+					defer ada.mu.Unlock()
+					return ada.rep.Frozen(a.Origin()) && len(ada.newerOwn) > 0
+				})
+			})
 		})
-	})
+	}
 }
 
 // TestDeadPeerIsMissed: a peer that dies is known to be away within seconds,

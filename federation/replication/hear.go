@@ -96,6 +96,7 @@ func (r *Replicator) judge(peer identity.NodeID, envelope []byte, err error) {
 		// Signed under a registry that we do not know yet. That comes first.
 		r.park(parked{head: h, peer: peer, registry: h.RegistrySeq})
 		r.o.NewRegistry(h.RegistrySeq)
+	case errors.Is(err, feed.ErrAnchor) && r.accuse(peer, h):
 	default:
 		r.refuse(peer, kindOf(err, "head"), err)
 		if lies(err) {
@@ -133,10 +134,15 @@ func (r *Replicator) inline(ctx context.Context, peer identity.NodeID, held, hea
 	if err == nil {
 		err = r.o.Appender.Append(ctx, v)
 	}
-	if err != nil {
-		if !errors.Is(err, feed.ErrOlder) && !errors.Is(err, feed.ErrMoved) {
-			r.refuse(peer, kindOf(err, "change"), err)
-		}
+	switch {
+	case err == nil:
+	case errors.Is(err, feed.ErrDamaged): // here, not there
+		r.Rots(head.Origin, err)
+		return false
+	case errors.Is(err, feed.ErrOlder), errors.Is(err, feed.ErrMoved):
+		return false
+	default:
+		r.refuse(peer, kindOf(err, "change"), err)
 		return false
 	}
 	r.took(head.Origin)

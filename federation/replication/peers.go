@@ -74,10 +74,9 @@ type peerState struct {
 	faults int       // times that it was slow or lied, in a row
 	last   time.Time // tried after all others until then
 
-	clock        time.Duration // how far this machine's clock is ahead of its
-	clockAt      time.Time     // when that was measured; zero when never
-	dockets      string        // the digests of both dockets when they were exchanged last, and the registry's number
-	docketsUntil time.Time     // when they are exchanged again all the same; zero is never
+	clock   time.Duration // how far this machine's clock is ahead of its
+	clockAt time.Time     // when that was measured; zero when never
+	dockets exchanged
 }
 
 func newPeer() *peerState { return &peerState{slots: make(chan struct{}, perSource)} }

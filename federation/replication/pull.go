@@ -166,7 +166,7 @@ func (p *pull) byBuckets(ctx context.Context) (*feed.SignedHead, error) {
 	if held, err := view.Leaves(); err != nil {
 		return nil, err
 	} else if p.held != nil && held.Root() != p.held.Root {
-		p.r.rots(p.origin, errRotten)
+		p.r.Rots(p.origin, errRotten)
 		return nil, errRotten
 	}
 	return p.differences(ctx, view, p.shows)
@@ -348,8 +348,11 @@ func (p *pull) finish(ctx context.Context, head *feed.SignedHead) error {
 	}
 	v, err := p.rules.Verify(view, envelopes, delta)
 	view.Close()
-	if errors.Is(err, feed.ErrChain) {
+	switch {
+	case errors.Is(err, feed.ErrChain):
 		p.findFork(ctx)
+	case errors.Is(err, feed.ErrDamaged):
+		p.r.Rots(p.origin, err)
 	}
 	if err != nil {
 		return err

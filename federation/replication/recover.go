@@ -39,8 +39,9 @@ func (r *Replicator) Rotten(o identity.OriginID) error {
 	return nil
 }
 
-// rots marks a feed as damaged; it is mended as soon as a peer can.
-func (r *Replicator) rots(o identity.OriginID, err error) {
+// Rots marks the copy of a feed as damaged. While Run runs it is mended as soon as
+// a peer can help.
+func (r *Replicator) Rots(o identity.OriginID, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.rotten[o] == nil {
@@ -54,7 +55,7 @@ func (r *Replicator) rots(o identity.OriginID, err error) {
 // comes from peers that hold the same head or a later one. When none of them can
 // help it fails, and the repair goes on in the background while Run runs.
 func (r *Replicator) Repair(ctx context.Context, o identity.OriginID) error {
-	r.rots(o, errRotten)
+	r.Rots(o, errRotten)
 	err := r.repair(ctx, o)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -315,6 +316,9 @@ func (r *Replicator) undo(view feed.StoreView, good feed.Place) (envelope []byte
 
 func (r *Replicator) goBack(ctx context.Context, rules feed.Rules, view feed.StoreView, envelope []byte, delta feed.Delta) error {
 	v, err := rules.VerifyRollback(view, envelope, delta)
+	if errors.Is(err, feed.ErrDamaged) {
+		r.Rots(view.Head().Origin, err)
+	}
 	if err != nil {
 		return err
 	}

@@ -349,3 +349,44 @@ func TestProgress(t *testing.T) {
 		}
 	})
 }
+
+// TestDamageIsNoticedInUse: nobody has looked through the disk yet. The next
+// change to a damaged place, or the next peer who asks for a damaged record, brings
+// it to light, and it is mended at once.
+func TestDamageIsNoticedInUse(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		use  func(p *play, ada, ben *node, a *feedtest.Author)
+	}{
+		{"a small change arrives there", func(_ *play, ada, ben *node, a *feedtest.Author) {
+			ben.store.Lose(a.Origin(), feedtest.RecordKey(3))
+			ada.announce(a.Put(feedtest.RecordKey(3), "two"))
+		}},
+		{"a change is fetched that lies there", func(_ *play, ada, ben *node, a *feedtest.Author) {
+			ben.store.Lose(a.Origin(), feedtest.RecordKey(3))
+			ada.publish(a.Put(feedtest.RecordKey(3), "two"))
+		}},
+		{"a first copy is asked for", func(p *play, _, ben *node, a *feedtest.Author) {
+			ben.store.Corrupt(a.Origin(), feedtest.RecordKey(3))
+			p.net.Partition([]string{"ada"}, []string{"ben", "dan"})
+			dan := p.node("dan")
+			p.within(10*time.Minute, "ben notices", func() bool { return ben.rep.Rotten(a.Origin()) != nil })
+			p.net.HealAll()
+			p.synced(10*time.Minute, a, dan)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			scene(t, func(p *play) {
+				ada, ben := p.node("ada"), p.node("ben")
+				a := p.f.Author("ada")
+				ada.announce(a.Fill(0, 400, "one"))
+				p.synced(10*time.Second, a, ben)
+				c.use(p, ada, ben, a)
+				p.within(10*time.Minute, "ben is whole", func() bool {
+					return ben.n(a) == a.View().Head().N && ben.rep.Rotten(a.Origin()) == nil
+				})
+				feedtest.Same(t, ben.store, a)
+			})
+		})
+	}
+}

@@ -154,6 +154,9 @@ func (r *Replicator) serveFeed(w http.ResponseWriter, req *http.Request, view fe
 	switch {
 	case errors.Is(err, feed.ErrPruned):
 		w.WriteHeader(http.StatusGone)
+	case errors.Is(err, feed.ErrDamaged):
+		r.Rots(view.Head().Origin, err)
+		w.WriteHeader(http.StatusServiceUnavailable)
 	case err != nil:
 		w.WriteHeader(http.StatusInternalServerError)
 	default:
@@ -222,6 +225,11 @@ func (r *Replicator) serveRecords(w http.ResponseWriter, req *http.Request, view
 			break
 		}
 		held, record, err := view.Record(c.Key)
+		if errors.Is(err, feed.ErrDamaged) {
+			r.Rots(view.Head().Origin, err)
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
 		if err != nil || held.Hash != c.Hash {
 			record = nil // replaced meanwhile: the asker starts over
 		}

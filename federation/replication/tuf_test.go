@@ -411,6 +411,15 @@ var threats = []struct {
 			x.met(x.impostor("mallory", serving(other, env, items)), "heads", 1)
 			time.Sleep(2 * time.Minute)
 		},
+		// Nobody is led astray. But whoever has both heads can prove that somebody
+		// else signs with the owner's key, and that holds the feed up until its owner
+		// has dealt with it; what is on record comes through.
+		end: func(x *ordeal) *feedtest.Author {
+			x.holds(x.node("dan"), true)
+			x.synced(15*time.Minute, x.after, x.victim)
+			x.within(15*time.Minute, "the feed is frozen", func() bool { return x.shows() == "frozen" })
+			return x.begins(x.after, nil)
+		},
 	},
 }
 

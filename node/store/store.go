@@ -31,8 +31,9 @@ import (
 // Errors of the store.
 var (
 	// ErrRotten is returned for a feed whose stored bytes do not add up to its
-	// signed head. It names what is wrong; [Store.Actual] shows what is whole.
-	ErrRotten  = errors.New("a disk has damaged a feed; it must be fetched again from another node")
+	// signed head. It names what is wrong; [Store.Actual] shows what is whole. It
+	// is a kind of [feed.ErrDamaged].
+	ErrRotten  = fmt.Errorf("%w: a disk has changed it; it must be fetched again from another node", feed.ErrDamaged)
 	ErrInUse   = errors.New("another process has the node's data open")
 	ErrNewer   = errors.New("the node's data was written by a newer version of this program")
 	ErrDamaged = errors.New("the node's data is damaged")

@@ -96,7 +96,8 @@ func (p *process) build() error {
 		Federation: m.w.federation, Origin: m.origin(), Store: m.disk, Appender: p,
 		Keys: p.keys, Registry: p.registrySeq,
 		PublishKey: m.publish, AdminKey: m.adminKey(), GuardPath: m.guardPath(),
-		Announce: func(v *feed.Verified) { p.rep.Announce(p.ctx, v) }, Now: m.now, Logger: log,
+		Announce: func(v *feed.Verified) { p.rep.Announce(p.ctx, v) },
+		Damaged:  func(err error) { p.rep.Rots(m.origin(), err) }, Now: m.now, Logger: log,
 	})
 	if err != nil {
 		return err

@@ -30,7 +30,7 @@ type memoryFeed struct {
 	head    *feed.SignedHead
 	chain   [][]byte // heads without a gap, the last one is head
 	entries map[feed.Key]feed.Item
-	rotten  map[feed.Key][]byte // what is read instead of the record
+	rotten  map[feed.Key]bool // records that are not what their entries name any more
 	floor   uint64
 	lists   [feed.Buckets][]feed.Change
 	leaves  *feed.Leaves
@@ -207,7 +207,17 @@ func (f *memoryFeed) step(v *feed.Verified, items feed.Items) *memoryFeed {
 		}
 	}
 	next.undo = slices.Clone(next.undo[reach:])
-	next.lists, next.leaves = fromScratch(memoryView{next}.sorted())
+	next.lists, _ = fromScratch(memoryView{next}.sorted())
+	// As on a disk, the hashes of buckets that a step leaves alone stay as they
+	// were kept, whatever has become of the entries.
+	leaves := *feed.EmptyLeaves()
+	if f.leaves != nil {
+		leaves = *f.leaves
+	}
+	for q, hash := range v.Leaves() {
+		leaves[q] = hash
+	}
+	next.leaves = &leaves
 	return next
 }
 
@@ -275,20 +285,18 @@ func (m *Memory) edit(o identity.OriginID, change func(*memoryFeed)) {
 	}
 }
 
-// Corrupt flips a bit of a record as a failing disk does: the store shows it as
-// it is then. It reports whether there was a record.
+// Corrupt damages a record as a failing disk does, but not its entry. It reports
+// whether there was one.
 func (m *Memory) Corrupt(o identity.OriginID, key feed.Key) (done bool) {
 	m.edit(o, func(f *memoryFeed) {
 		i, ok := f.entries[key]
 		if !ok || !i.Change().Live() {
 			return
 		}
-		raw := slices.Clone(i.Raw())
-		raw[len(raw)/2] ^= 0x04
 		if f.rotten == nil {
-			f.rotten = make(map[feed.Key][]byte)
+			f.rotten = make(map[feed.Key]bool)
 		}
-		f.rotten[key], done = raw, true
+		f.rotten[key], done = true, true
 	})
 	return done
 }
@@ -300,6 +308,7 @@ func (m *Memory) Lose(o identity.OriginID, key feed.Key) (done bool) {
 		_, done = f.entries[key]
 		delete(f.entries, key)
 		delete(f.rotten, key)
+		f.lists, _ = fromScratch(memoryView{f}.sorted())
 	})
 	return done
 }
@@ -388,15 +397,10 @@ func (v memoryView) Record(k feed.Key) (feed.Change, []byte, error) {
 	if !ok || !i.Change().Live() {
 		return i.Change(), nil, feed.ErrNoRecord
 	}
-	return i.Change(), v.raw(i), nil
-}
-
-// raw is the record as it is read, damaged or not.
-func (v memoryView) raw(i feed.Item) []byte {
-	if rotten, ok := v.f.rotten[i.Change().Key]; ok {
-		return rotten
+	if v.f.rotten[k] {
+		return i.Change(), nil, fmt.Errorf("%w: record %s", feed.ErrDamaged, k)
 	}
-	return i.Raw()
+	return i.Change(), i.Raw(), nil
 }
 
 func (v memoryView) Since(seq uint64, live bool, yield func(feed.Change, []byte) bool) error {
@@ -413,7 +417,10 @@ func (v memoryView) Since(seq uint64, live bool, yield func(feed.Change, []byte)
 		if c.Seq <= seq || c.Seq > v.f.head.Seq || live && !c.Live() {
 			continue
 		}
-		if !yield(c, v.raw(i)) {
+		if v.f.rotten[c.Key] {
+			return fmt.Errorf("%w: record %s", feed.ErrDamaged, c.Key)
+		}
+		if !yield(c, i.Raw()) {
 			return nil
 		}
 	}
