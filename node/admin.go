@@ -316,6 +316,21 @@ func (n *Node) Search(ctx context.Context, q search.Query) (search.Answer, error
 	return n.catalog.Search(ctx, q)
 }
 
+// Whole is all listings that answer a question, for the API.
+func (n *Node) Whole(ctx context.Context, q search.Query) ([]search.Ref, string, error) {
+	return n.catalog.Whole(ctx, q)
+}
+
+// Keys are the keys of the listings that answer a question, for the API.
+func (n *Node) Keys(ctx context.Context, q search.Query, prefix string) ([]string, string, error) {
+	return n.catalog.Keys(ctx, q, prefix)
+}
+
+// KeyOwner is the first listing that has a key, for the API.
+func (n *Node) KeyOwner(ctx context.Context, q search.Query, key string) (search.Ref, bool, error) {
+	return n.catalog.KeyOwner(ctx, q, key)
+}
+
 // Get is one listing, for the pages and the API.
 func (n *Node) Get(ctx context.Context, id string) (listing.Published, error) {
 	return n.catalog.Get(ctx, id)

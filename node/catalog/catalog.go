@@ -140,6 +140,21 @@ func (c *Catalog) Search(ctx context.Context, q search.Query) (search.Answer, er
 	return c.o.Index.Search(ctx, q)
 }
 
+// Whole is all listings that answer a question; see [search.Index.Whole].
+func (c *Catalog) Whole(ctx context.Context, q search.Query) ([]search.Ref, string, error) {
+	return c.o.Index.Whole(ctx, q)
+}
+
+// Keys are the keys of the listings that answer a question; see [search.Index.Keys].
+func (c *Catalog) Keys(ctx context.Context, q search.Query, prefix string) ([]string, string, error) {
+	return c.o.Index.Keys(ctx, q, prefix)
+}
+
+// KeyOwner is the first listing that has a key; see [search.Index.KeyOwner].
+func (c *Catalog) KeyOwner(ctx context.Context, q search.Query, key string) (search.Ref, bool, error) {
+	return c.o.Index.KeyOwner(ctx, q, key)
+}
+
 // Get is the listing with this id, or [listing.ErrNotFound]; one that is held
 // and not shown is a [*listing.HiddenError].
 func (c *Catalog) Get(_ context.Context, id string) (listing.Published, error) {
@@ -186,7 +201,7 @@ func (c *Catalog) get(id uuid.UUID) (none listing.Published, err error) {
 		return none, err
 	}
 	p := listing.Published{
-		Country: country, Document: doc, Listing: l, AsOf: c.AsOf(origin),
+		Country: country, Document: doc, Listing: l, AsOf: c.AsOf(origin), Modified: record.Modified.Time(),
 		Freshness: l.Freshness(c.o.Now(), c.o.Cadence()), Standing: c.o.Standing(origin),
 	}
 	if err := c.remarks(at, doc.Revision, &p); err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/2ps-project/waymark/federation/feed"
+	"github.com/2ps-project/waymark/node/hsds"
 	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/search"
 )
@@ -40,6 +41,7 @@ func (c *Catalog) doc(country, id string, record *feed.Record, doubt bool) (sear
 		Facets:    make(map[search.Facet][]string),
 		MinAge:    years(l.MinimumAge), MaxAge: years(l.MaximumAge),
 		Points: points(l),
+		Keys:   hsds.Keys(l, record.Modified.Time()),
 	}
 	age := l.Timetable(c.o.Now(), c.o.Cadence())
 	if d.CadenceDays, d.LapseDays = age.Days, age.Lapse; age.Known {

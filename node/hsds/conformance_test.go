@@ -157,17 +157,17 @@ func TestOfficialServiceKeepsEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	served := hsds.Service(back)
+	got := served(back)
 	want := stripContactNames(strip(values(t, raw), "metadata", "assurer_email", "attention"), false)
-	if !reflect.DeepEqual(values(t, served), want) {
-		t.Errorf("what is served is not every public field: %s", served)
+	if !reflect.DeepEqual(values(t, got), want) {
+		t.Errorf("what is served is not every public field: %s", got)
 	}
-	validate(t, schema(t, "service.json"), served)
+	validate(t, schema(t, "service.json"), got)
 }
 
 func TestOfficialListItem(t *testing.T) {
 	d := single(t, example(t, "service_full.json")).Public()
-	page, err := json.Marshal(hsds.ServicePage([]listing.Document{d}, 10, 1, 1))
+	page, err := json.Marshal(hsds.NewPage([]json.RawMessage{item(d)}, 10, 1, 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestOfficialListItem(t *testing.T) {
 	if !reflect.DeepEqual(values(t, page), want) {
 		t.Errorf("got %s", page)
 	}
-	validate(t, schema(t, "compiled", "service_list.json"), hsds.ServiceListItem(d))
+	validate(t, schema(t, "compiled", "service_list.json"), item(d))
 }
 
 func TestOfficialPageIsRead(t *testing.T) {
@@ -224,7 +224,7 @@ func TestOfficialTablesAreJoined(t *testing.T) {
 			t.Errorf("the key %s leads nowhere and was lost", kept)
 		}
 	}
-	validate(t, schema(t, "service.json"), hsds.Service(rows[0].Document.Public()))
+	validate(t, schema(t, "service.json"), served(rows[0].Document.Public()))
 }
 
 // differ names every place where two values are not the same.
@@ -285,7 +285,7 @@ func TestOfficialOrganizationWithServices(t *testing.T) {
 	delete(org, "services")
 	want["organization"] = org
 	differ(t, "$", values(t, d.JSON()), want)
-	validate(t, schema(t, "service.json"), hsds.Service(d.Public()))
+	validate(t, schema(t, "service.json"), served(d.Public()))
 }
 
 // The numbers of the schema are those that the tables read as numbers.
@@ -310,6 +310,6 @@ func BenchmarkService(b *testing.B) {
 	d := single(b, example(b, "service_full.json")).Public()
 	b.ReportAllocs()
 	for b.Loop() {
-		hsds.Service(d)
+		served(d)
 	}
 }

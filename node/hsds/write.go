@@ -1,10 +1,6 @@
 package hsds
 
-import (
-	"encoding/json"
-
-	"github.com/2ps-project/waymark/node/listing"
-)
+import "encoding/json"
 
 // APIInfo is the answer of the root of an HSDS API.
 type APIInfo struct {
@@ -45,35 +41,6 @@ func NewPage(contents []json.RawMessage, total, number, perPage int) Page {
 		TotalItems: total, TotalPages: pages, PageNumber: number, Size: len(contents),
 		FirstPage: number == 1, LastPage: number == pages, Empty: len(contents) == 0, Contents: contents,
 	}
-}
-
-// ServicePage is [NewPage] of services as they stand in lists.
-func ServicePage(docs []listing.Document, total, number, perPage int) Page {
-	contents := make([]json.RawMessage, len(docs))
-	for i, d := range docs {
-		contents[i] = ServiceListItem(d)
-	}
-	return NewPage(contents, total, number, perPage)
-}
-
-// Service returns a document as the answer to a question for one service: every
-// field as it is, except those that are null, which HSDS has no room for. The
-// caller gives the public document.
-func Service(d listing.Document) json.RawMessage {
-	return listing.Document(withoutNull(d)).JSON()
-}
-
-// ServiceListItem returns a document as it stands in a list: the fields of the
-// service itself, and of its organization and program, that have one value
-// each, as the list schema of HSDS has them.
-func ServiceListItem(d listing.Document) json.RawMessage {
-	item := scalars(d)
-	for _, name := range [...]string{"organization", "program"} {
-		if one, ok := d[name].(map[string]any); ok {
-			item[name] = scalars(one)
-		}
-	}
-	return listing.Document(item).JSON()
 }
 
 // scalars copies the fields that hold one value.

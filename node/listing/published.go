@@ -15,6 +15,7 @@ type Published struct {
 	Country   string    // ISO 3166-1 alpha-2 of the member that publishes it
 	Document  Document  // the public part, as signed
 	Listing   *Listing  // the typed view of Document
+	Modified  time.Time // the day on which it last changed, UTC
 	AsOf      time.Time // when the publishing country last confirmed its feed, UTC
 	Freshness Freshness // computed from signed dates at the time of reading
 	Standing  Standing  // how far the feed can be relied on

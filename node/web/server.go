@@ -17,6 +17,7 @@ import (
 	"github.com/klauspost/compress/gzhttp"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/2ps-project/waymark/node/hsds"
 	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/locale"
 	"github.com/2ps-project/waymark/node/web/api"
@@ -25,7 +26,10 @@ import (
 )
 
 // Catalog is what the faces need to know: it answers from this node's own disk.
-type Catalog = public.Catalog
+type Catalog interface {
+	public.Catalog
+	api.Catalog
+}
 
 // Options of a [Server].
 type Options struct {
@@ -39,7 +43,9 @@ type Options struct {
 	Demo     bool                   // says on every page and answer that the data is invented
 	CutOff   func() bool            // this node reaches no other; nil = never
 	Cadence  func() listing.Cadence // nil = the default
-	Now      func() time.Time       // the later of the clock and the newest signed time seen; nil = time.Now
+	// Vocabulary is what the federation calls its codes; nil = the codes alone.
+	Vocabulary func() hsds.Vocabulary
+	Now        func() time.Time // the later of the clock and the newest signed time seen; nil = time.Now
 
 	Ready   func() (ok bool, reason string) // nil = always ready; a node that is cut off is ready
 	Metrics http.Handler                    // nil = no metrics; nothing of it may tell of a reader
@@ -86,7 +92,7 @@ func New(opt Options) (*Server, error) {
 		return nil, fmt.Errorf("web server: %w", err)
 	}
 	answers, err := api.New(api.Options{
-		Catalog: opt.Catalog, BaseURL: opt.BaseURL, Demo: opt.Demo, Cadence: opt.Cadence, Now: opt.Now, Logger: opt.Logger,
+		Catalog: opt.Catalog, BaseURL: opt.BaseURL, Demo: opt.Demo, Cadence: opt.Cadence, Vocabulary: opt.Vocabulary, Now: opt.Now, Logger: opt.Logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("web server: %w", err)
@@ -121,9 +127,11 @@ func front(pages *public.Site, answers http.Handler) (http.Handler, error) {
 			pages.Busy(w, r, limitWait)
 			return
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), answerTimeout)
-		defer cancel()
-		r = r.WithContext(ctx)
+		if !api.Streams(r) {
+			ctx, cancel := context.WithTimeout(r.Context(), answerTimeout)
+			defer cancel()
+			r = r.WithContext(ctx)
+		}
 		if api.Owns(r.URL.Path) {
 			answers.ServeHTTP(w, r)
 			return

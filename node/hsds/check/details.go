@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+
+	"github.com/2ps-project/waymark/node/hsds/schema"
 )
 
 // nobody is an id that no item has: a UUID of version 8 made for this check.
@@ -54,13 +56,13 @@ func (c *run) detail(ctx context.Context, l *list, id string, listed map[string]
 	c.valid("detail.schema", l.object, m, a.place, "")
 	c.holds(m["id"] == id, "detail.answers", a.place, "id", "is %s", shown(m["id"]))
 	for _, name := range sortedKeys(listed) {
-		f, known := objects[l.object][name]
-		if !known || f.kind == "list" {
+		f, known := schema.Find(l.object, name)
+		if !known || f.Kind == schema.List {
 			continue // a list may be shortened or left out of the pages
 		}
 		alone, there := m[name]
 		agrees := there && reflect.DeepEqual(alone, listed[name])
-		if f.kind == "object" { // nested less deeply in a page
+		if f.Kind == schema.Object { // nested less deeply in a page
 			agrees = there && sameID(alone, listed[name])
 		}
 		c.holds(agrees, "detail.agrees", a.place, name, "is %s here and %s in the list", valueShown(alone), valueShown(listed[name]))

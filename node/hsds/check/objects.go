@@ -1,7 +1,6 @@
 package check
 
 import (
-	_ "embed"
 	"encoding/json"
 	"fmt"
 	"net/mail"
@@ -10,47 +9,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/2ps-project/waymark/node/hsds/schema"
 )
-
-//go:embed fields.tsv
-var fieldTable string
-
-// field is a property of an object of HSDS.
-type field struct {
-	kind     string // "string", "number", "object", or "list"
-	object   string // that it holds, for an object or a list
-	rule     string // a format, or the values allowed joined by |
-	required bool
-}
-
-// objects are those of HSDS 3.2.3 by name.
-var objects = readFields(fieldTable)
-
-func readFields(table string) map[string]map[string]field {
-	all := map[string]map[string]field{}
-	for line := range strings.Lines(table) {
-		line = strings.TrimRight(line, "\n")
-		if strings.HasPrefix(line, "#") || line == "" {
-			continue
-		}
-		col := strings.Split(line, "\t")
-		if len(col) != 5 {
-			panic("check: fields.tsv: " + line) // part of this program, seen by every test
-		}
-		f := field{kind: col[2], rule: col[3], required: col[4] == "*"}
-		switch inner := strings.TrimSuffix(strings.TrimPrefix(col[2], "["), "]"); {
-		case inner != col[2]:
-			f.kind, f.object = "list", inner
-		case col[2] != "string" && col[2] != "number":
-			f.kind, f.object = "object", col[2]
-		}
-		if all[col[0]] == nil {
-			all[col[0]] = map[string]field{}
-		}
-		all[col[0]][col[1]] = f
-	}
-	return all
-}
 
 // fault is what is wrong at one place of an object.
 type fault struct {
@@ -73,50 +34,46 @@ func validate(object string, v any, path string, depth int, seen func(string)) [
 		return []fault{{path: path, message: "nests deeper than any object of HSDS"}}
 	}
 	var faults []fault
-	fields := objects[object]
-	for name, f := range fields {
-		if _, there := m[name]; f.required && !there {
-			faults = append(faults, fault{path: join(path, name), message: fmt.Sprintf("is missing; %s must have it", object)})
+	for _, f := range schema.Fields(object) {
+		if _, there := m[f.Name]; f.Required && !there {
+			faults = append(faults, fault{path: join(path, f.Name), message: fmt.Sprintf("is missing; %s must have it", object)})
 		}
 	}
 	for name, value := range m {
-		f, known := fields[name]
+		f, known := schema.Find(object, name)
 		if !known {
 			seen(object + "." + short(name, 60))
 			continue
 		}
-		faults = append(faults, f.validate(value, join(path, name), depth, seen)...)
+		faults = append(faults, validateField(f, value, join(path, name), depth, seen)...)
 	}
 	slices.SortFunc(faults, func(a, b fault) int { return strings.Compare(a.path, b.path) })
 	return faults
 }
 
-func (f field) validate(v any, path string, depth int, seen func(string)) []fault {
+func validateField(f schema.Field, v any, path string, depth int, seen func(string)) []fault {
 	one := func(format string, args ...any) []fault {
 		return []fault{{path: path, message: fmt.Sprintf(format, args...)}}
 	}
-	switch f.kind {
-	case "number":
+	switch f.Kind {
+	case schema.Number:
 		if _, ok := v.(json.Number); !ok {
 			return one("must be a number, is %s", typeName(v))
 		}
-	case "string":
+	case schema.String:
 		s, ok := v.(string)
 		if !ok {
 			return one("must be a string, is %s", typeName(v))
 		}
-		if strings.Contains(f.rule, "|") {
-			if !slices.Contains(strings.Split(f.rule, "|"), s) {
-				return one("must be one of %s, is %q", strings.ReplaceAll(f.rule, "|", ", "), short(s, 80))
-			}
-			return nil
+		if f.Values != nil && !slices.Contains(f.Values, s) {
+			return one("must be one of %s, is %q", strings.Join(f.Values, ", "), short(s, 80))
 		}
-		if form, ok := forms[f.rule]; ok && !form.fits(s) {
+		if form, ok := forms[f.Format]; ok && !form.fits(s) {
 			return []fault{{path: path, message: fmt.Sprintf("must be %s, is %q", form.name, short(s, 80)), soft: form.soft}}
 		}
-	case "object":
-		return validate(f.object, v, path, depth+1, seen)
-	case "list":
+	case schema.Object:
+		return validate(f.Object, v, path, depth+1, seen)
+	case schema.List:
 		items, ok := v.([]any)
 		if !ok {
 			return one("must be a list, is %s", typeName(v))
@@ -124,13 +81,13 @@ func (f field) validate(v any, path string, depth int, seen func(string)) []faul
 		var faults []fault
 		for i, item := range items {
 			at := fmt.Sprintf("%s[%d]", path, i)
-			if f.object == "string" {
+			if f.Object == "string" {
 				if _, ok := item.(string); !ok {
 					faults = append(faults, fault{path: at, message: fmt.Sprintf("must be a string, is %s", typeName(item))})
 				}
 				continue
 			}
-			faults = append(faults, validate(f.object, item, at, depth+1, seen)...)
+			faults = append(faults, validate(f.Object, item, at, depth+1, seen)...)
 		}
 		return faults
 	}

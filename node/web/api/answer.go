@@ -18,6 +18,14 @@ type Catalog interface {
 	// Get returns what this node can show under an id, or listing.ErrNotFound;
 	// what is held and not shown is a *listing.HiddenError.
 	Get(ctx context.Context, id string) (listing.Published, error)
+	// Whole returns all listings that answer a question, by country and id, and
+	// the snapshot they were taken from.
+	Whole(ctx context.Context, q search.Query) ([]search.Ref, string, error)
+	// Keys returns what stands behind a prefix in the keys ([hsds.Keys]) of the
+	// listings that answer a question: each once, sorted.
+	Keys(ctx context.Context, q search.Query, prefix string) ([]string, string, error)
+	// KeyOwner returns the first listing that has a key; false = none.
+	KeyOwner(ctx context.Context, q search.Query, key string) (search.Ref, bool, error)
 	// Countries returns every member, in any order.
 	Countries() []listing.CountryView
 }

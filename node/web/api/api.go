@@ -18,8 +18,10 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/2ps-project/waymark/node/hsds"
 	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/search"
 )
@@ -31,13 +33,16 @@ type Options struct {
 	Demo    bool                   // every answer says that its data is invented
 	Cadence func() listing.Cadence // nil = the default
 	Now     func() time.Time       // the later of the clock and the newest signed time seen; nil = time.Now
-	Logger  *slog.Logger           // faults of the software only, never a word about an asker; nil = none
+	// Vocabulary is what the federation calls its codes; nil = the codes alone.
+	Vocabulary func() hsds.Vocabulary
+	Logger     *slog.Logger // faults of the software only, never a word about an asker; nil = none
 }
 
 // API is an http.Handler for everything under /api/ and /hsds.
 type API struct {
-	opt Options
-	mux *http.ServeMux
+	opt   Options
+	mux   *http.ServeMux
+	known atomic.Pointer[terminology]
 }
 
 const demoNotice = "Demonstration: every service, number and address here is invented."
@@ -53,6 +58,10 @@ func New(opt Options) (*API, error) {
 	if opt.Cadence == nil {
 		opt.Cadence = func() listing.Cadence { return listing.DefaultCadence }
 	}
+	if opt.Vocabulary == nil {
+		codes := hsds.NewVocabulary(nil)
+		opt.Vocabulary = func() hsds.Vocabulary { return codes }
+	}
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -60,11 +69,7 @@ func New(opt Options) (*API, error) {
 	a.mux.HandleFunc("/api/search", methods(a.search, http.MethodGet, http.MethodPost))
 	a.mux.HandleFunc("/api/listings/{id}", methods(a.listing, http.MethodGet))
 	a.mux.HandleFunc("/api/countries", methods(a.countries, http.MethodGet))
-	a.mux.HandleFunc("/hsds", methods(a.info, http.MethodGet))
-	a.mux.HandleFunc("/hsds/{$}", methods(a.info, http.MethodGet))
-	a.mux.HandleFunc("/hsds/openapi.json", methods(a.openAPI, http.MethodGet))
-	a.mux.HandleFunc("/hsds/services", methods(a.services, http.MethodGet))
-	a.mux.HandleFunc("/hsds/services/{id}", methods(a.service, http.MethodGet))
+	a.hsdsRoutes()
 	a.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		Problem{Status: http.StatusNotFound, Title: "Not found", Detail: "There is nothing at this address. Begin at /hsds or /api/search."}.Write(w)
 	})
@@ -224,11 +229,7 @@ func (a *API) get(r *http.Request) (listing.Published, error) {
 	if id == "" || len(id) > 200 {
 		return listing.Published{}, listing.ErrNotFound
 	}
-	p, err := a.opt.Catalog.Get(r.Context(), id)
-	if err == nil && (p.Listing == nil || p.Listing.VisibilityValue() == listing.VisibleNobody) {
-		err = listing.ErrNotFound
-	}
-	return p, err
+	return a.shown(r.Context(), id)
 }
 
 func (a *API) write(w http.ResponseWriter, r *http.Request, v any) {

@@ -16,7 +16,7 @@ import (
 	"github.com/2ps-project/waymark/node/web/webtest"
 )
 
-func handler(t *testing.T, c api.Catalog, demo bool) http.Handler {
+func handler(t testing.TB, c api.Catalog, demo bool) http.Handler {
 	t.Helper()
 	a, err := api.New(api.Options{Catalog: c, Demo: demo, Now: func() time.Time { return webtest.Now }})
 	if err != nil {
@@ -153,11 +153,20 @@ func TestProblems(t *testing.T) {
 		{"method", "DELETE", "/api/search", "", "", 405, "", ""},
 		{"no such listing", "GET", "/api/listings/none", "", "", 404, "", ""},
 		{"no such service", "GET", "/hsds/services/none", "", "", 404, "", ""},
-		{"services, unknown parameter", "GET", "/hsds/services?taxonomy_id=1", "", "", 400, "taxonomy_id", ""},
+		{"services, unknown parameter", "GET", "/hsds/services?taxonomy_idd=1", "", "", 400, "taxonomy_idd", "taxonomy_id"},
 		{"services, bad page", "GET", "/hsds/services?page=x", "", "", 400, "page", ""},
 		{"services, bad flag", "GET", "/hsds/services?full=maybe", "", "", 400, "full", ""},
 		{"services, list gone", "GET", "/hsds/services?snapshot=old", "", "", 410, "", ""},
-		{"services by POST", "POST", "/hsds/services", "", "", 405, "", ""},
+		{"services, bad time", "GET", "/hsds/services?modified_after=yesterday", "", "", 400, "modified_after", ""},
+		{"services, half a place", "GET", "/hsds/services?latitude=1", "", "", 400, "latitude", ""},
+		{"services, no place for a radius", "GET", "/hsds/services?radius=1000", "", "", 400, "radius", ""},
+		{"services, ages upside down", "GET", "/hsds/services?minimum_age=20&maximum_age=10", "", "", 400, "minimum_age", ""},
+		{"services, a format of its own", "GET", "/hsds/services?format=xml", "", "", 400, "format", ""},
+		{"places, proximity of nothing", "GET", "/hsds/service_at_locations?proximity=100", "", "", 400, "proximity", ""},
+		{"terms have no organization", "GET", "/hsds/taxonomy_terms?organization_id=x", "", "", 400, "organization_id", "parent_id"},
+		{"one service by POST", "POST", "/hsds/services/x", "", "", 405, "", ""},
+		{"no such organization", "GET", "/hsds/organizations/none", "", "", 404, "", ""},
+		{"no such term", "GET", "/hsds/taxonomy_terms/none", "", "", 404, "", ""},
 		{"nothing here", "GET", "/api/nothing", "", "", 404, "", ""},
 	} {
 		t.Run(x.name, func(t *testing.T) {

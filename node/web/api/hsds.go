@@ -1,15 +1,22 @@
 package api
 
 import (
+	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/2ps-project/waymark/node/hsds"
+	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/search"
 )
+
+//go:embed openapi.json
+var openAPI []byte
 
 func (a *API) base(r *http.Request) string {
 	if a.opt.BaseURL != "" {
@@ -25,98 +32,316 @@ func (a *API) base(r *http.Request) string {
 func (a *API) info(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache")
 	base := a.base(r)
-	a.write(w, r, hsds.Info(base+"/hsds/openapi.json#/info", base+"/hsds/openapi.json"))
+	a.write(w, r, hsds.Info(base+"/hsds/profile", base+"/hsds/openapi.json"))
 }
-
-//go:embed openapi.json
-var openAPI []byte
 
 func (a *API) openAPI(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache")
 	a.send(w, r, openAPI)
 }
 
-func (a *API) services(w http.ResponseWriter, r *http.Request) {
+// hsdsRoutes adds the lists of HSDS, each also as single items.
+func (a *API) hsdsRoutes() {
+	a.mux.HandleFunc("/hsds", methods(a.info, http.MethodGet))
+	a.mux.HandleFunc("/hsds/{$}", methods(a.info, http.MethodGet))
+	a.mux.HandleFunc("/hsds/openapi.json", methods(a.openAPI, http.MethodGet))
+	for _, l := range hsdsLists {
+		a.mux.HandleFunc("/hsds/"+l.name, methods(func(w http.ResponseWriter, r *http.Request) { a.hsdsList(w, r, l) }, http.MethodGet, http.MethodPost))
+		a.mux.HandleFunc("/hsds/"+l.name+"/{id}", methods(func(w http.ResponseWriter, r *http.Request) { a.hsdsItem(w, r, l) }, http.MethodGet))
+	}
+}
+
+// hsdsList is a list of HSDS: how its rows are found, and what each is.
+type hsdsList struct {
+	name   string
+	params []string // beside those that every list has
+	inner  []string // objects that stand in an item of the list
+	// rows returns the ids from a place up to another of all rows that answer, in their
+	// order, how many there are in all, and the snapshot they were taken from.
+	// It sets up to < 0 for all.
+	rows func(a *API, ctx context.Context, ask hsdsAsk, from, to int) (ids []string, total int, snapshot string, err error)
+	// item returns one row as it is alone, or [listing.ErrNotFound].
+	item func(a *API, ctx context.Context, ask hsdsAsk, id string) (listing.Document, error)
+}
+
+// filters are the parameters by which services are chosen; those of an
+// organization or a place are those of its services.
+var filters = []string{
+	"organization_id", "taxonomy_id", "taxonomy_term_id", "modified_after", "full",
+	"country", "language", "latitude", "longitude", "radius", "open_now", "minimum_age", "maximum_age", "professional",
+}
+
+var hsdsLists = []hsdsList{
+	{
+		name: "services", params: append([]string{"minimal"}, filters...), inner: []string{"organization", "program"},
+		rows: (*API).serviceRows, item: (*API).serviceItem,
+	},
+	{
+		name: "organizations", params: append([]string{"full_service"}, filters...),
+		rows: keyRows(hsds.KeyOrganization), item: (*API).organizationItem,
+	},
+	{
+		name: "service_at_locations", params: append([]string{"postcode", "proximity"}, filters...), inner: []string{"service", "location"},
+		rows: keyRows(hsds.KeyLocation), item: (*API).placeItem,
+	},
+	{
+		name: "taxonomies", inner: []string{},
+		rows: objectRows((*API).taxonomies), item: objectItem((*API).taxonomies),
+	},
+	{
+		name: "taxonomy_terms", params: []string{"taxonomy_id", "parent_id", "top_only"}, inner: []string{"taxonomy_detail"},
+		rows: objectRows((*API).terms), item: objectItem((*API).terms),
+	},
+}
+
+// hsdsQuestion reads the parameters of a request for a list. Those of a POST may
+// stand in its address, as the specification has them, or in its body, which
+// counts where both say something.
+func hsdsQuestion(r *http.Request) (url.Values, error) {
 	v, err := url.ParseQuery(r.URL.RawQuery)
-	q := search.Query{Page: 1, PerPage: DefaultPer, Order: search.ByID, Now: a.opt.Now()}
-	full := false
+	if err != nil {
+		return nil, &QueryError{Detail: "The parameters of the address cannot be read."}
+	}
+	if r.Method != http.MethodPost || r.ContentLength == 0 {
+		return v, nil
+	}
+	body, err := question(r)
+	for name, values := range body {
+		v[name] = values
+	}
+	return v, err
+}
+
+// hsdsList answers a list: a page of it, or all as lines.
+func (a *API) hsdsList(w http.ResponseWriter, r *http.Request, l hsdsList) {
+	v, err := hsdsQuestion(r)
+	var ask hsdsAsk
 	if err == nil {
-		full, err = serviceList(v, &q)
+		ask, err = parseHSDS(v, l, a.opt.Now())
+	}
+	if err == nil && ask.postcode != "" {
+		err = a.locate(r.Context(), &ask)
 	}
 	if err != nil {
 		a.fault(w, err)
 		return
 	}
-	found, err := a.opt.Catalog.Search(r.Context(), q)
+	if ask.lines {
+		a.hsdsLines(w, r, l, ask)
+		return
+	}
+	from := (ask.page - 1) * ask.perPage
+	ids, total, snapshot, err := l.rows(a, r.Context(), ask, from, from+ask.perPage)
 	if err != nil {
 		a.fault(w, err)
 		return
 	}
-	contents := make([]json.RawMessage, 0, len(found.Hits))
-	for _, hit := range found.Hits {
-		p, err := a.opt.Catalog.Get(r.Context(), hit.ID)
-		if err != nil {
+	contents := make([]json.RawMessage, 0, len(ids))
+	for _, id := range ids {
+		b, err := a.row(r.Context(), l, ask, id)
+		if err == nil {
+			contents = append(contents, b)
 			continue
 		}
-		if full {
-			contents = append(contents, hsds.Service(p.Document))
-		} else {
-			contents = append(contents, hsds.ServiceListItem(p.Document))
+		if !gone(err) {
+			a.fault(w, err)
+			return
 		}
 	}
-	next(w, "/hsds/services", v, found.Total, found.Page, found.PerPage, found.Snapshot)
+	if r.Method != http.MethodPost {
+		next(w, "/hsds/"+l.name, v, total, ask.page, ask.perPage, snapshot)
+	}
 	w.Header().Set("Cache-Control", "no-cache")
-	a.write(w, r, hsds.NewPage(contents, found.Total, found.Page, found.PerPage))
+	a.write(w, r, hsds.NewPage(contents, total, ask.page, ask.perPage))
 }
 
-// serviceList reads the parameters of /hsds/services. Those of the
-// specification that this node cannot answer are refused, since leaving them
-// out would answer another question.
-func serviceList(v url.Values, q *search.Query) (full bool, err error) {
-	for _, name := range sorted(v) {
-		s := v.Get(name)
-		if len(s) > maxValue {
-			return false, wrong(name, "must be at most %d bytes", maxValue)
-		}
-		switch name {
-		case "page":
-			q.Page, err = whole(name, s, 1, maxPage)
-		case "per_page":
-			q.PerPage, err = whole(name, s, 1, MaxPer)
-		case "search":
-			q.Text = s
-		case "snapshot":
-			q.Snapshot = s
-		case "full", "professional":
-			if s != "true" && s != "false" && s != "" {
-				return false, wrong(name, "is true or false")
-			}
-			if name == "full" {
-				full = s == "true"
-			} else {
-				q.Professional = s == "true"
-			}
-		case "format":
-			if s != "json" && s != "" {
-				return false, wrong(name, "can be json only")
-			}
-		default:
-			return false, &QueryError{Parameter: strings.ToValidUTF8(name[:min(len(name), 64)], ""),
-				Detail: "This list can be asked with page, per_page, search, full, format=json, professional and snapshot only."}
-		}
-		if err != nil {
-			return false, err
+// gone reports whether a row is no longer there, though the snapshot of its
+// list still has it.
+func gone(err error) bool {
+	_, hidden := errors.AsType[*listing.HiddenError](err)
+	return hidden || errors.Is(err, listing.ErrNotFound)
+}
+
+// row is one row as it stands in its list.
+func (a *API) row(ctx context.Context, l hsdsList, ask hsdsAsk, id string) ([]byte, error) {
+	d, err := l.item(a, ctx, ask, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case ask.minimal:
+		d = hsds.Minimal(d)
+	case !ask.full && !ask.fullService:
+		d = hsds.ListItem(d, l.inner...)
+	}
+	return d.JSON(), nil
+}
+
+func (a *API) hsdsItem(w http.ResponseWriter, r *http.Request, l hsdsList) {
+	id := r.PathValue("id")
+	ask := hsdsAsk{full: true, q: search.Query{Now: a.opt.Now()}, fullService: r.URL.Query().Get("full_service") == "true"}
+	d, err := listing.Document(nil), listing.ErrNotFound
+	if id != "" && len(id) <= 100 {
+		if d, err = l.item(a, r.Context(), ask, id); errors.Is(err, listing.ErrNotFound) {
+			ask.q.Professional = true
+			d, err = l.item(a, r.Context(), ask, id)
 		}
 	}
-	return full, nil
-}
-
-func (a *API) service(w http.ResponseWriter, r *http.Request) {
-	p, err := a.get(r)
 	if err != nil {
 		a.fault(w, err)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-cache")
-	a.send(w, r, hsds.Service(p.Document))
+	a.send(w, r, d.JSON())
+}
+
+// plain is a listing as clients of plain HSDS need it.
+func (a *API) plain(p listing.Published) listing.Document {
+	clock := a.clock()
+	d := hsds.Plain(p.Document, p.Listing, a.opt.Vocabulary(), func(ch *listing.Channel) bool {
+		return p.Listing.ChannelFreshness(ch, clock.Now, clock.Cadence) == listing.Lapsed
+	})
+	if _, said := d["last_modified"]; !said && !p.Modified.IsZero() {
+		d["last_modified"] = p.Modified.UTC().Format("2006-01-02T15:04:05Z")
+	}
+	return d
+}
+
+// shown is a listing by its id, or [listing.ErrNotFound].
+func (a *API) shown(ctx context.Context, id string) (listing.Published, error) {
+	p, err := a.opt.Catalog.Get(ctx, id)
+	if err == nil && (p.Listing == nil || p.Listing.VisibilityValue() == listing.VisibleNobody) {
+		err = listing.ErrNotFound
+	}
+	return p, err
+}
+
+func (a *API) serviceRows(ctx context.Context, ask hsdsAsk, from, to int) (ids []string, total int, snapshot string, err error) {
+	if to < 0 {
+		refs, snapshot, err := a.opt.Catalog.Whole(ctx, ask.q)
+		for _, ref := range refs {
+			ids = append(ids, ref.ID)
+		}
+		return ids, len(refs), snapshot, err
+	}
+	q := ask.q
+	q.Order, q.Page, q.PerPage = search.ByID, ask.page, ask.perPage
+	found, err := a.opt.Catalog.Search(ctx, q)
+	for _, hit := range found.Hits {
+		ids = append(ids, hit.ID)
+	}
+	return ids, found.Total, found.Snapshot, err
+}
+
+func (a *API) serviceItem(ctx context.Context, _ hsdsAsk, id string) (listing.Document, error) {
+	p, err := a.shown(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return a.plain(p), nil
+}
+
+// keyRows are the rows of what stands in services: each key of a kind that some
+// service has which answers.
+func keyRows(kind string) func(*API, context.Context, hsdsAsk, int, int) ([]string, int, string, error) {
+	return func(a *API, ctx context.Context, ask hsdsAsk, from, to int) ([]string, int, string, error) {
+		keys, snapshot, err := a.opt.Catalog.Keys(ctx, ask.q, kind)
+		return slice(keys, from, to), len(keys), snapshot, err
+	}
+}
+
+func slice(list []string, from, to int) []string {
+	if to < 0 {
+		return list
+	}
+	return list[min(from, len(list)):min(to, len(list))]
+}
+
+// owner is the first listing that has a key, as this node shows it.
+func (a *API) owner(ctx context.Context, ask hsdsAsk, key string) (listing.Published, error) {
+	ref, ok, err := a.opt.Catalog.KeyOwner(ctx, search.Query{Professional: ask.q.Professional, Snapshot: ask.q.Snapshot, Now: ask.q.Now}, key)
+	if err != nil {
+		return listing.Published{}, err
+	}
+	if !ok {
+		return listing.Published{}, listing.ErrNotFound
+	}
+	return a.shown(ctx, ref.ID)
+}
+
+// maxServices bounds the services of one organization in one answer.
+const maxServices = 1000
+
+func (a *API) organizationItem(ctx context.Context, ask hsdsAsk, id string) (listing.Document, error) {
+	p, err := a.owner(ctx, ask, hsds.KeyOrganization+id)
+	if err != nil {
+		return nil, err
+	}
+	o, ok := hsds.Organization(a.plain(p), p.Listing)
+	if !ok {
+		return nil, listing.ErrNotFound
+	}
+	if !ask.fullService {
+		return o, nil
+	}
+	refs, _, err := a.opt.Catalog.Whole(ctx, search.Query{
+		Professional: ask.q.Professional, Now: ask.q.Now, Keys: []search.KeyFilter{{Any: []string{hsds.KeyOrganization + id}}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	services := make([]any, 0, len(refs))
+	for _, ref := range refs[:min(len(refs), maxServices)] {
+		d, err := a.serviceItem(ctx, ask, ref.ID)
+		if err == nil {
+			services = append(services, map[string]any(d))
+		} else if !gone(err) {
+			return nil, err
+		}
+	}
+	o["services"] = services
+	return o, nil
+}
+
+func (a *API) placeItem(ctx context.Context, ask hsdsAsk, id string) (listing.Document, error) {
+	p, err := a.owner(ctx, ask, hsds.KeyLocation+id)
+	if err != nil {
+		return nil, err
+	}
+	d, ok := hsds.Place(a.plain(p), p.Listing, id)
+	if !ok {
+		return nil, listing.ErrNotFound
+	}
+	return d, nil
+}
+
+// objectRows are the rows of a list that is held as a whole.
+func objectRows(all func(*API, context.Context, hsdsAsk) ([]listing.Document, error)) func(*API, context.Context, hsdsAsk, int, int) ([]string, int, string, error) {
+	return func(a *API, ctx context.Context, ask hsdsAsk, from, to int) ([]string, int, string, error) {
+		list, err := all(a, ctx, ask)
+		var ids []string
+		for _, d := range list {
+			if ask.object(d) {
+				id, _ := d["id"].(string)
+				ids = append(ids, id)
+			}
+		}
+		return slice(ids, from, to), len(ids), "", err
+	}
+}
+
+func objectItem(all func(*API, context.Context, hsdsAsk) ([]listing.Document, error)) func(*API, context.Context, hsdsAsk, string) (listing.Document, error) {
+	return func(a *API, ctx context.Context, ask hsdsAsk, id string) (listing.Document, error) {
+		list, err := all(a, ctx, ask)
+		if err != nil {
+			return nil, err
+		}
+		i, ok := slices.BinarySearchFunc(list, id, func(d listing.Document, id string) int {
+			own, _ := d["id"].(string)
+			return strings.Compare(own, id)
+		})
+		if !ok {
+			return nil, listing.ErrNotFound
+		}
+		return list[i], nil
+	}
 }

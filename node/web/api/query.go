@@ -192,14 +192,20 @@ func wrong(name, format string, args ...any) error {
 	return &QueryError{Parameter: name, Detail: "The parameter " + name + " " + fmt.Sprintf(format, args...) + "."}
 }
 
-func unknown(name string) error {
-	shown := strings.ToValidUTF8(name[:min(len(name), 64)], "")
+// nearest returns the name that takes the fewest edits.
+func nearest(shown string, names []string) string {
 	best, least := "", 1<<30
-	for _, p := range Parameters() {
+	for _, p := range names {
 		if d := edits(shown, p); d < least {
 			best, least = p, d
 		}
 	}
+	return best
+}
+
+func unknown(name string) error {
+	shown := strings.ToValidUTF8(name[:min(len(name), 64)], "")
+	best := nearest(shown, Parameters())
 	return &QueryError{Parameter: shown, Nearest: best,
 		Detail: fmt.Sprintf("There is no parameter or facet %q. The nearest is %q; all are: %s.", shown, best, strings.Join(Parameters(), ", "))}
 }

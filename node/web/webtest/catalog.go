@@ -6,11 +6,13 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/2ps-project/waymark/node/hsds"
 	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/nodetest/fiction"
 	"github.com/2ps-project/waymark/node/search"
@@ -57,7 +59,7 @@ func (c *Catalog) Add(tb testing.TB, country string, d listing.Document) *listin
 		tb.Fatal(err)
 	}
 	c.Listings = append(c.Listings, listing.Published{
-		Country: country, Document: d, Listing: l, AsOf: Now.Add(-3 * time.Hour), Freshness: l.Freshness(Now, listing.DefaultCadence),
+		Country: country, Document: d, Listing: l, AsOf: Now.Add(-3 * time.Hour), Modified: Now.AddDate(0, 0, -len(c.Listings)%90).Truncate(24 * time.Hour), Freshness: l.Freshness(Now, listing.DefaultCadence),
 	})
 	return l
 }
@@ -159,6 +161,49 @@ func (c *Catalog) Search(_ context.Context, q search.Query) (search.Answer, erro
 	return a, nil
 }
 
+// Whole looks at every listing.
+func (c *Catalog) Whole(ctx context.Context, q search.Query) (refs []search.Ref, snapshot string, err error) {
+	for q.Page, q.PerPage, q.Order = 1, 1000, search.ByID; ; q.Page++ {
+		a, err := c.Search(ctx, q)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, h := range a.Hits {
+			refs = append(refs, h.Ref)
+		}
+		if len(refs) >= a.Total {
+			return refs, a.Snapshot, nil
+		}
+	}
+}
+
+// Keys looks at every listing.
+func (c *Catalog) Keys(ctx context.Context, q search.Query, prefix string) ([]string, string, error) {
+	refs, snapshot, err := c.Whole(ctx, q)
+	found := map[string]bool{}
+	for _, p := range c.Listings {
+		if !slices.Contains(refs, search.Ref{Country: p.Country, ID: p.Listing.ID}) {
+			continue
+		}
+		for _, k := range hsds.Keys(p.Listing, p.Modified) {
+			if rest, ok := strings.CutPrefix(k, prefix); ok {
+				found[rest] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(found)), snapshot, err
+}
+
+// KeyOwner looks at every listing.
+func (c *Catalog) KeyOwner(ctx context.Context, q search.Query, key string) (search.Ref, bool, error) {
+	q.Keys = append(slices.Clone(q.Keys), search.KeyFilter{Any: []string{key}})
+	refs, _, err := c.Whole(ctx, q)
+	if err != nil || len(refs) == 0 {
+		return search.Ref{}, false, err
+	}
+	return refs[0], true, nil
+}
+
 // facts are the values of all facets of one listing.
 func facts(p listing.Published, now time.Time) map[search.Facet][]string {
 	l := p.Listing
@@ -190,8 +235,14 @@ func matches(p listing.Published, q search.Query, values map[search.Facet][]stri
 	if (l.VisibilityValue() == listing.VisibleProfessionals || l.KindValue() == listing.KindReporting) && !q.Professional {
 		return false
 	}
-	if q.Text != "" && !strings.Contains(strings.ToLower(l.Name+" "+l.Description), strings.ToLower(q.Text)) {
+	if q.Text != "" && !strings.Contains(strings.ToLower(l.Name+" "+l.Description+" "+l.OrganizationName()), strings.ToLower(q.Text)) {
 		return false
+	}
+	keys := hsds.Keys(l, p.Modified)
+	for _, f := range q.Keys {
+		if !slices.ContainsFunc(keys, func(k string) bool { return slices.Contains(f.Any, k) || f.To != "" && k >= f.From && k < f.To }) {
+			return false
+		}
 	}
 	wanted := map[search.Facet][]string{search.Country: q.Countries, search.Language: q.Languages}
 	for f, list := range q.Facets {
