@@ -175,6 +175,7 @@ func (a *admin) Decisions(context.Context) ([]control.Decision, error) {
 		for _, d := range n.decisions(s) {
 			out = append(out, d.Decision)
 		}
+		out = append(out, n.motions(s)...)
 	}
 	return out, nil
 }
@@ -208,8 +209,11 @@ func (n *Node) waitingDecision(id string) (*registry.State, weighed, error) {
 }
 
 // SignDecision implements [control.Care].
-func (a *admin) SignDecision(_ context.Context, id string) (control.Decision, error) {
+func (a *admin) SignDecision(ctx context.Context, id string) (control.Decision, error) {
 	n := (*Node)(a)
+	if m, ok := n.motion(id); ok {
+		return n.endorse(ctx, m)
+	}
 	s, d, err := n.waitingDecision(id)
 	if err != nil {
 		return control.Decision{}, err
@@ -219,13 +223,20 @@ func (a *admin) SignDecision(_ context.Context, id string) (control.Decision, er
 
 // ExportDecision implements [control.Care].
 func (a *admin) ExportDecision(_ context.Context, id string) ([]byte, error) {
-	_, d, err := (*Node)(a).waitingDecision(id)
+	n := (*Node)(a)
+	if m, ok := n.motion(id); ok {
+		return n.approval(m)
+	}
+	_, d, err := n.waitingDecision(id)
 	return d.envelope, err
 }
 
 // ImportDecision implements [control.Care].
-func (a *admin) ImportDecision(_ context.Context, file []byte) (control.Decision, error) {
+func (a *admin) ImportDecision(ctx context.Context, file []byte) (control.Decision, error) {
 	n := (*Node)(a)
+	if d, ok, err := n.takeApproval(ctx, file); ok {
+		return d, err
+	}
 	s, _, err := n.member()
 	if err != nil {
 		return control.Decision{}, err

@@ -293,7 +293,7 @@ func banned(v vocabulary) []string {
 		for _, lang := range slices.Sorted(maps.Keys(labels)) {
 			for _, b := range by[lang] {
 				if strings.Contains(strings.ToLower(labels[lang]), strings.ToLower(b.Term)) {
-					out = append(out, fmt.Sprintf("%s: the label in %s says %q. Say: %s.", at, lang, b.Term, b.Instead))
+					out = append(out, fmt.Sprintf("%s: the label in %s says %q; say %s", at, lang, b.Term, b.Instead))
 				}
 			}
 		}

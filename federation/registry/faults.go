@@ -41,9 +41,20 @@ func (f *faults) err() error {
 	if len(f.list) == 0 {
 		return nil
 	}
-	text := strings.Join(f.list, "; ")
+	list := f.list
 	if f.more > 0 {
-		text += fmt.Sprintf("; and %d more", f.more)
+		list = append(list, fmt.Sprintf("and %d more", f.more))
 	}
-	return fmt.Errorf("%w: %s", ErrMalformed, text)
+	return &Faults{list}
 }
+
+// Faults is a refusal that names all that is wrong. It wraps [ErrMalformed].
+type Faults struct {
+	List []string // a clause each, in a deterministic order; at most 41
+}
+
+// Error implements error.
+func (f *Faults) Error() string { return ErrMalformed.Error() + ": " + strings.Join(f.List, "; ") }
+
+// Unwrap is [ErrMalformed].
+func (f *Faults) Unwrap() error { return ErrMalformed }

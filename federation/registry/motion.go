@@ -18,6 +18,7 @@ type Motion struct {
 	Seq        uint64              `cbor:"7,keyasint"` // the entry that made it
 	Approvals  []identity.OriginID `cbor:"8,keyasint"` // distinct, in the order in which they came
 	Objections []Objection         `cbor:"9,keyasint"`
+	Time       int64               `cbor:"10,keyasint"` // of the entry that made it, Unix seconds
 }
 
 func (m Motion) clone() Motion {
@@ -69,7 +70,7 @@ func (c *change) motion() error {
 	}
 	m := Motion{
 		ID: c.command.ID, Hash: HashCommand(c.envelope), Kind: c.command.Kind, Payload: c.command.Payload,
-		By: c.by[0], Expires: c.time + c.policy.VoteDays*86400, Seq: c.seq, Approvals: c.by,
+		By: c.by[0], Expires: c.time + c.policy.VoteDays*86400, Seq: c.seq, Time: c.time, Approvals: c.by,
 	}
 	done, err := c.carry(&m)
 	if err != nil || done {

@@ -113,13 +113,14 @@ type Hidden struct {
 	Decision *Decision `json:"decision,omitempty"` // when countries decide together
 }
 
-// Decision is what several countries decide together, without needing the
-// registry's quorum.
+// Decision is what several countries decide together. What is decided about one of
+// them (takedown, suspend and its like) does not need the registry's quorum; the
+// rules for all of them (policy, vocabulary, activate) do.
 type Decision struct {
 	ID      string     `json:"id"`
-	Kind    string     `json:"kind"` // takedown, suspend, revoke or caretaker
+	Kind    string     `json:"kind"` // takedown, suspend, revoke, caretaker, …; policy, vocabulary or activate
 	Off     bool       `json:"off,omitempty"`
-	Country string     `json:"country"`           // whose listing, keys or standing
+	Country string     `json:"country"`           // whose listing, keys or standing; of rules for all, who proposed it
 	Listing string     `json:"listing,omitempty"` // its id
 	Reason  string     `json:"reason,omitempty"`
 	Text    string     `json:"text,omitempty"`
@@ -128,6 +129,10 @@ type Decision struct {
 	Signed  []string   `json:"signed"`
 	Needed  int        `json:"needed"`
 	InForce bool       `json:"in_force"`
+	// Changes and Objected are of rules for all that wait: what would be other than
+	// now, and who has spoken against it, with the reason.
+	Changes  []string `json:"changes,omitempty"`
+	Objected []string `json:"objected,omitempty"`
 }
 
 // OverlayRequest says what to put beside a listing.

@@ -22,6 +22,7 @@ type Node interface {
 	Enrolment
 	Membership
 	Rescue
+	Rules
 
 	// Status tells how the node and its federation are.
 	Status(ctx context.Context) (Status, error)

@@ -1,0 +1,228 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/2ps-project/waymark/federation/consensus"
+	"github.com/2ps-project/waymark/federation/identity"
+	"github.com/2ps-project/waymark/federation/registry"
+	"github.com/2ps-project/waymark/node/control"
+)
+
+// move proposes a change of what holds for all countries, signed by this one.
+func (n *Node) move(ctx context.Context, kind registry.Kind, payload any) (control.Decision, error) {
+	s, self, err := n.member()
+	if err != nil {
+		return control.Decision{}, err
+	}
+	id, command, err := registry.NewCommand(s, kind, payload, n.keys().admin)
+	if err != nil {
+		return control.Decision{}, explainMotion(err)
+	}
+	if _, err := n.keeper.Load().Propose(ctx, command); err != nil {
+		return control.Decision{}, explainMotion(err)
+	}
+	now := n.state()
+	for _, m := range now.Motions() {
+		if m.ID == id {
+			return n.weighMotion(now, m), nil
+		}
+	}
+	_, e, err := registry.ParseCommand(command)
+	if err != nil {
+		return control.Decision{}, err
+	}
+	return control.Decision{ID: motionID(registry.HashCommand(e)), Kind: string(kind), Country: self.Country, Issued: timeOf(now.Time()), Signed: []string{self.Country}, Needed: 1, InForce: true}, nil
+}
+
+func motionID(h identity.Hash) string { return h.String() }
+
+// motions are what waits for the signatures of more countries.
+func (n *Node) motions(s *registry.State) []control.Decision {
+	var out []control.Decision
+	for _, m := range s.Motions() {
+		if m.Expires >= n.o.Now().Unix() {
+			out = append(out, n.weighMotion(s, m))
+		}
+	}
+	return out
+}
+
+func (n *Node) weighMotion(s *registry.State, m registry.Motion) control.Decision {
+	until := timeOf(m.Expires)
+	d := control.Decision{
+		ID: motionID(m.Hash), Kind: string(m.Kind), Country: n.country(m.By), Issued: timeOf(m.Time), Until: &until,
+		Signed: n.codes(m.Approvals), Needed: s.Threshold(), Changes: n.wants(s, m),
+	}
+	slices.Sort(d.Signed)
+	for _, o := range m.Objections {
+		d.Objected = append(d.Objected, strings.TrimSuffix(n.country(o.Origin)+": "+o.Reason, ": "))
+	}
+	return d
+}
+
+// wants is what would be other than now if a motion were carried.
+func (n *Node) wants(s *registry.State, m registry.Motion) []string {
+	switch m.Kind {
+	case registry.KindPolicy:
+		var p registry.SetPolicy
+		if identity.Unmarshal(m.Payload, &p) == nil {
+			return policyChanges(s.Policy(), p.Policy)
+		}
+	case registry.KindVocabulary:
+		var p registry.SetVocabulary
+		if identity.Unmarshal(m.Payload, &p) == nil {
+			return vocabularyChanges(n.vocabulary(), p)
+		}
+	case registry.KindActivate:
+		var p registry.Activate
+		if identity.Unmarshal(m.Payload, &p) == nil {
+			return []string{fmt.Sprintf("the registry goes over to version %d of its rules", p.Rules)}
+		}
+	}
+	return []string{"this version of waymark cannot tell"}
+}
+
+// motion finds the one motion that an id, or its beginning, names.
+func (n *Node) motion(id string) (registry.Motion, bool) {
+	s := n.state()
+	if s == nil || len(id) < 4 {
+		return registry.Motion{}, false
+	}
+	var found []registry.Motion
+	for _, m := range s.Motions() {
+		if strings.HasPrefix(motionID(m.Hash), strings.ToLower(id)) {
+			found = append(found, m)
+		}
+	}
+	if len(found) != 1 {
+		return registry.Motion{}, false
+	}
+	return found[0], true
+}
+
+// approval is this country's signature under a motion, to be handed over here or
+// carried to a node that reaches the others.
+func (n *Node) approval(m registry.Motion) ([]byte, error) {
+	s, _, err := n.member()
+	if err != nil {
+		return nil, err
+	}
+	_, command, err := registry.NewCommand(s, registry.KindApprove, registry.Approve{Proposal: m.ID, Hash: m.Hash}, n.keys().admin)
+	return command, err
+}
+
+func (n *Node) endorse(ctx context.Context, m registry.Motion) (control.Decision, error) {
+	command, err := n.approval(m)
+	if err != nil {
+		return control.Decision{}, err
+	}
+	return n.handIn(ctx, command, m.ID)
+}
+
+// takeApproval hands in an approval that was signed elsewhere; false when the file
+// is none.
+func (n *Node) takeApproval(ctx context.Context, file []byte) (control.Decision, bool, error) {
+	c, _, err := registry.ParseCommand(file)
+	if err != nil || c.Kind != registry.KindApprove {
+		return control.Decision{}, false, nil
+	}
+	var p registry.Approve
+	if err := identity.Unmarshal(c.Payload, &p); err != nil {
+		return control.Decision{}, false, nil
+	}
+	if _, _, err := n.member(); err != nil {
+		return control.Decision{}, true, err
+	}
+	d, err := n.handIn(ctx, file, p.Proposal)
+	return d, true, err
+}
+
+// handIn proposes an approval and tells how its motion stands then.
+func (n *Node) handIn(ctx context.Context, command []byte, id registry.ID) (control.Decision, error) {
+	find := func() (registry.Motion, bool) {
+		all := n.state().Motions()
+		i := slices.IndexFunc(all, func(m registry.Motion) bool { return m.ID == id })
+		if i < 0 {
+			return registry.Motion{}, false
+		}
+		return all[i], true
+	}
+	before, known := find()
+	var d control.Decision
+	if known {
+		d = n.weighMotion(n.state(), before)
+	}
+	if _, err := n.keeper.Load().Propose(ctx, command); err != nil {
+		return control.Decision{}, explainMotion(err)
+	}
+	if m, ok := find(); ok {
+		return n.weighMotion(n.state(), m), nil
+	}
+	d.InForce, d.Changes = true, nil
+	if _, e, err := registry.ParseCommand(command); err == nil {
+		for _, sig := range e.Signatures {
+			for _, m := range n.state().Members() {
+				if _, ok := m.Key(identity.RoleAdmin, sig.Key); ok && !slices.Contains(d.Signed, m.Country) {
+					d.Signed = append(d.Signed, m.Country)
+				}
+			}
+		}
+	}
+	slices.Sort(d.Signed)
+	return d, nil
+}
+
+// explainMotion says why something was not proposed or not signed.
+func explainMotion(err error) error {
+	var f *registry.Faults
+	switch {
+	case errors.As(err, &f):
+		return faulty(f.List)
+	case errors.Is(err, registry.ErrMalformed):
+		return &control.Error{Class: control.Usage, Code: "faults", Message: "This cannot be proposed: " + err.Error() + "."}
+	case errors.Is(err, registry.ErrNoProposal):
+		return &control.Error{Class: control.Refused, Code: "no_decision", Message: "This decision does not wait any more: it was carried, withdrawn, or its time is over.", Next: "See: waymark approval list"}
+	case errors.Is(err, registry.ErrVoteOver):
+		return &control.Error{Class: control.Refused, Code: "vote_over", Message: "The time to sign this decision is over.", Next: "Propose it anew."}
+	case errors.Is(err, registry.ErrConflict), errors.Is(err, registry.ErrStale), errors.Is(err, registry.ErrUnauthorised):
+		return &control.Error{Class: control.Refused, Code: "refused", Message: "This cannot be decided: " + err.Error() + ".", Next: "See how things stand with waymark approval list, waymark policy show and waymark vocabulary show."}
+	case errors.Is(err, consensus.ErrNoQuorum):
+		return &control.Error{Class: control.Degraded, Code: "no_quorum", Message: "The countries that keep the registry cannot agree at present, so nothing was changed. Search and publishing go on.",
+			Next: "Try again later; or write this country's signature to a file with waymark approval export, and have it taken in where the others can be reached."}
+	}
+	return err
+}
+
+// faulty is a refusal that names everything that is wrong.
+func faulty(list []string) error {
+	return &control.Error{
+		Class: control.Usage, Code: "faults", Message: "Nothing was proposed: " + strings.Join(list, "; ") + ".",
+		Next: "Correct all of it, and look first with --dry-run.",
+	}
+}
+
+// ActivateRules implements [control.Rules].
+func (a *admin) ActivateRules(ctx context.Context, version uint64) (control.Proposed, error) {
+	n := (*Node)(a)
+	s, _, err := n.member()
+	if err != nil {
+		return control.Proposed{}, err
+	}
+	if version == 0 {
+		version = s.Rules() + 1
+	}
+	if version > registry.Rules {
+		return control.Proposed{}, &control.Error{Class: control.Refused, Code: "too_old", Message: fmt.Sprintf("This program knows the registry's rules up to version %d; version %d holds.", registry.Rules, s.Rules()),
+			Next: "Install a newer version of waymark first, here and at the other countries' nodes."}
+	}
+	d, err := n.move(ctx, registry.KindActivate, registry.Activate{Rules: version})
+	if err != nil {
+		return control.Proposed{}, err
+	}
+	return control.Proposed{Changes: []string{fmt.Sprintf("the registry goes over to version %d of its rules", version)}, Notes: []string{}, Decisions: []control.Decision{d}}, nil
+}
