@@ -22,6 +22,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/2ps-project/waymark/node/listing"
+	"github.com/2ps-project/waymark/node/locale"
 	"github.com/2ps-project/waymark/node/web/page"
 	"github.com/2ps-project/waymark/node/web/webtest"
 )
@@ -36,6 +37,21 @@ func missing(t *testing.T, what string) {
 		t.Fatal(what)
 	}
 	t.Skip(what)
+}
+
+// full asks for every language, colour scheme and width (WAYMARK_FULL=1).
+func full() bool { return os.Getenv("WAYMARK_FULL") == "1" }
+
+func offered(t *testing.T) (tags []string) {
+	t.Helper()
+	set, err := locale.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range set.Languages() {
+		tags = append(tags, l.Tag())
+	}
+	return tags
 }
 
 // browser starts a chromium that ends with the test, and returns its one tab.
@@ -65,8 +81,8 @@ func browser(t *testing.T) context.Context {
 		t.Fatalf("chromium does not start: %v", err)
 	}
 	limit := 5 * time.Minute
-	if os.Getenv("WAYMARK_FULL") == "1" {
-		limit = 20 * time.Minute // eight times as many pages
+	if full() {
+		limit = 30 * time.Minute // many times as many pages
 	}
 	tab, cancel = context.WithTimeout(tab, limit)
 	t.Cleanup(cancel)
@@ -113,6 +129,9 @@ func visits(language string) []visit {
 		{"results", home, `button[value="self"]`, "#narrow"},
 		{"results for professionals", home, `button[value="professional"]`, "#narrow"},
 		{"country", home + "in/pl", "", "main"},
+		{"poster of a country", home + "in/ie/poster", "", ".qr"},
+		{"poster of a service", home + "s/" + webtest.ChatID + "/poster", "", ".qr"},
+		{"safety", home + "safety", "", "main"},
 		{"silent country", home + "in/lt", "", "main"},
 		{"results of a silent country", home + "in/lt", "main form button", "#narrow"},
 		{"country without a partner", home + "in/nz", "", "main"},
@@ -158,6 +177,11 @@ func call[P, R any](t *testing.T, tab context.Context, c cdp.Command[P, R], p P)
 	return r
 }
 
+func scriptsOff(t *testing.T, tab context.Context) {
+	t.Helper()
+	call(t, tab, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+}
+
 // scheme sets the colours that the reader prefers, and that nothing moves.
 func scheme(t *testing.T, tab context.Context, colours string) {
 	t.Helper()
@@ -176,9 +200,9 @@ func TestAccessibilityOfEveryPage(t *testing.T) {
 		missing(t, "WAYMARK_AXE does not name axe-core's axe.min.js: accessibility was not checked (npm pack axe-core)")
 	}
 	address := everything(t)
-	languages, colours, widths := []string{"en", "pl"}, []string{"light"}, []int64{360}
-	if os.Getenv("WAYMARK_FULL") == "1" {
-		languages, colours, widths = []string{"en", "pl", "de", "lt"}, []string{"light", "dark"}, []int64{320, 360, 1280}
+	languages, colours, widths := []string{"en", "pl"}, []string{"light"}, []int64{320}
+	if full() {
+		languages, colours, widths = offered(t), []string{"light", "dark"}, []int64{320, 1280}
 	}
 	for _, colour := range colours {
 		scheme(t, tab, colour)
@@ -264,15 +288,27 @@ func TestBrowserIsToldNothing(t *testing.T) {
 	}
 	call(t, tab, network.Enable, network.EnableParams{})
 	call(t, tab, log.Enable, cdp.Empty{})
-	call(t, tab, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
-	for _, v := range visits("en") {
-		v.open(t, tab, address)
-		mu.Lock()
-		for _, f := range faults {
-			t.Errorf("%s: %s", v.name, f)
+	scriptsOff(t, tab)
+	languages, colours, widths := []string{"en"}, []string{"light"}, []int64{320}
+	if full() {
+		languages, colours, widths = offered(t), []string{"light", "dark"}, []int64{320, 1280}
+	}
+	for _, colour := range colours {
+		scheme(t, tab, colour)
+		for _, width := range widths {
+			do(t, tab, chromedp.EmulateViewport(width, 800))
+			for _, language := range languages {
+				for _, v := range visits(language) {
+					v.open(t, tab, address)
+					mu.Lock()
+					for _, f := range faults {
+						t.Errorf("%s %s %d %s: %s", v.name, language, width, colour, f)
+					}
+					faults = nil
+					mu.Unlock()
+				}
+			}
 		}
-		faults = nil
-		mu.Unlock()
 	}
 	if asked < len(visits("en")) {
 		t.Errorf("only %d requests were seen", asked)
@@ -292,7 +328,7 @@ func TestHelpStaysInItsPlace(t *testing.T) {
 	address := everything(t)
 	scheme(t, tab, "light")
 	do(t, tab, chromedp.EmulateViewport(320, 640))
-	for _, language := range []string{"en", "pl", "de", "lt"} {
+	for _, language := range offered(t) {
 		var first string
 		for _, v := range visits(language) {
 			v.open(t, tab, address)
@@ -314,7 +350,8 @@ func TestHelpStaysInItsPlace(t *testing.T) {
 }
 
 // What has the focus is never under the bar with the way out, forwards or
-// backwards, and the way out is the first stop.
+// backwards, and the way out is the first stop. 320 × 256 is a screen of 1280 ×
+// 1024 at 400 %.
 func TestFocusIsNeverCovered(t *testing.T) {
 	tab := browser(t)
 	address := everything(t)
@@ -326,7 +363,7 @@ func TestFocusIsNeverCovered(t *testing.T) {
 	}
 	where := `(() => { const e = document.activeElement, r = e.getBoundingClientRect(), b = document.querySelector(".bar");
 		return {Name: e.outerHTML.slice(0, 90), Top: r.top, Bar: b.getBoundingClientRect().bottom, InBar: b.contains(e), Nobody: e === document.body} })()`
-	for _, size := range [][2]int64{{320, 480}, {1280, 700}} {
+	for _, size := range [][2]int64{{320, 256}, {1280, 700}} {
 		do(t, tab, chromedp.EmulateViewport(size[0], size[1]))
 		for _, v := range []visit{visits("lt")[0], visits("lt")[1], {"service", "/lt/s/case-ordinary", "", "main"}} {
 			t.Run(fmt.Sprintf("%s %d", v.name, size[0]), func(t *testing.T) {

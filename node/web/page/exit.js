@@ -5,6 +5,7 @@
   if (!out || !status) return;
   var presses = 0, alone = false, timer;
 
+  // No data-on…: html/template takes what follows for a script.
   function say(name) {
     status.textContent = name ? out.getAttribute("data-" + name) : "";
     status.setAttribute("data-presses", presses);
@@ -39,7 +40,7 @@
     clearTimeout(timer);
     presses++;
     if (presses > 2) return leave();
-    say(presses === 1 ? "two" : "one");
+    say(presses === 1 ? "twice" : "again");
     timer = setTimeout(function () { reset("late"); }, 5000);
   });
   addEventListener("pageshow", function () {

@@ -28,6 +28,17 @@ const channel = `{"id":"c1","type":"phone","value":"+990 000 012345","label":"Re
 "cost":{"value":"free","basis":"editor_tested","as_of":"2026-11-01"},"retention":{"value":"Nic.","basis":"editor_read","as_of":"2026-11-01"},
 "breach":{"conditions":["identifiable_child_at_risk","court_order"],"text":"Tylko gdy dziecko jest w niebezpieczeństwie.","basis":"service_said","jurisdiction":"PL","as_of":"2026-11-01"}}`
 
+// ChatID is the id of an anonymous chat in Polish that can be used from any
+// country of the European Union, and ChatURL is where it is.
+const (
+	ChatID  = "case-chat"
+	ChatURL = "https://chat.example.org/"
+)
+
+const chat = `{"id":"c1","type":"live_chat","value":"` + ChatURL + `","languages":["pl"],"hours":{"zone":"Europe/Warsaw","always_open":true,"as_of":"2026-11-10"},
+"anonymity":{"value":"full","basis":"editor_tested","as_of":"2026-11-10"},"cost":{"value":"free","basis":"service_said","as_of":"2026-11-10"},
+"breach":{"conditions":["identifiable_child_at_risk"],"basis":"service_said","jurisdiction":"PL","as_of":"2026-11-10"}}`
+
 // base is an ordinary listing.
 const base = `"status":"active","organization":{"id":"o","name":"Fundacja Przykład","website":"https://www.example.org/"},"audience":["self.unsure","partner_family"],
 "topic_acceptance":{"value":"stated_publicly"},"operator_type":"charity","coverage":{"countries":["PL"],"residency_required":true},"waiting":{"value":"weeks","as_of":"2026-11-01","source":"https://www.example.org/"},
@@ -74,6 +85,8 @@ func rolledBack(p *listing.Published) {
 func Cases() []Case {
 	return []Case{
 		{"ordinary", "PL", "case-ordinary", `"name":"Poradnia Przykład","assured_date":"2026-11-01","verification":{"method":"called","date":"2026-11-01"},"companions":["case-crisis"],"channels":[` + channel + `]`, false, nil, nil},
+		{"anonymous chat", "PL", ChatID, `"name":"Czat Przykład","audience":["self.not_offended","self.unsure"],"minimum_age":18,"guardian_consent":null,"assured_date":"2026-11-10","verification":{"method":"called","date":"2026-11-10"},"coverage":{"eu_any":true},"channels":[` + chat + `],"companions":["case-youth"]`, false, nil, nil},
+		{"chat for the young", "PL", "case-youth", `"name":"Czat dla młodych","audience":["self.unsure"],"minimum_age":12,"maximum_age":17,"guardian_consent":"none","assured_date":"2026-11-10","coverage":{"eu_any":true},"channels":[` + chat + `],"companions":["` + ChatID + `"]`, false, nil, nil},
 		{"crisis", "PL", "case-crisis", `"name":"Telefon kryzysowy","kind":"crisis","assured_date":"2026-11-20","channels":[` + channel + `]`, false, nil, nil},
 		{"professional", "DE", "case-professional", `"name":"Fortbildung Beispiel","kind":"professional_resource","visibility":"professionals","audience":["professional.health"],"evidence":"promising","prevention_levels":["secondary"],"objectives":["fear_may_offend"],"assured_date":"2026-11-01","channels":[` + channel + `]`, false, nil, nil},
 		{"reporting", "PL", "case-reporting", `"name":"Zgłoszenia","kind":"reporting_hotline","assured_date":"2026-11-01","channels":[` + channel + `]`, false, nil, nil},
