@@ -216,3 +216,37 @@ func TestRunSaysWhichListenerBroke(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Who asks for too much over one connection is told to wait, in a page or as a
+// problem; nobody else is.
+func TestTooManyRequests(t *testing.T) {
+	s, err := web.New(options(t, webtest.New(t, 1, "PL")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(address, path string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.RemoteAddr = address
+		w := httptest.NewRecorder()
+		s.Public().ServeHTTP(w, r)
+		return w
+	}
+	refused := 0
+	for range 400 {
+		if ask("192.0.2.1:4000", "/leave").Code == http.StatusTooManyRequests {
+			refused++
+		}
+	}
+	if refused < 50 || refused > 100 { // some are earned back meanwhile
+		t.Errorf("%d of 400 are refused, want about 100", refused)
+	}
+	for path, want := range map[string]string{"/pl/": "Zbyt wiele stron naraz", "/api/search": `"Too many requests"`} {
+		w := ask("192.0.2.1:4001", path)
+		if w.Code != http.StatusTooManyRequests || !strings.Contains(w.Body.String(), want) || w.Header().Get("Retry-After") == "" {
+			t.Errorf("%s: status %d, %.100s", path, w.Code, w.Body)
+		}
+		if w := ask("192.0.2.2:4000", path); w.Code != http.StatusOK {
+			t.Errorf("%s: a stranger gets the status %d", path, w.Code)
+		}
+	}
+}

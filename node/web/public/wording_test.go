@@ -21,6 +21,8 @@ func pages(t *testing.T, language string) map[string]string {
 	list := map[string]string{
 		"start": get(h, "/"+language+"/").Body.String(), "country": get(h, "/"+language+"/in/pl").Body.String(), "no country": get(h, "/"+language+"/in/nz").Body.String(),
 		"results": ask(h, "POST", "/"+language+"/search", url.Values{"country": {"PL"}}).Body.String(), "fault": get(h, "/"+language+"/no/such/page").Body.String(),
+		"safety": get(h, "/"+language+"/safety").Body.String(), "poster": get(h, "/"+language+"/in/pl/poster").Body.String(),
+		"nothing": ask(h, "POST", "/"+language+"/search", url.Values{"q": {"unicorn"}, "country": {"PL"}, "door": {"professional"}}).Body.String(),
 	}
 	for _, x := range webtest.Cases() {
 		w := get(h, "/"+language+"/s/"+x.ID)
