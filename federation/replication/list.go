@@ -11,6 +11,8 @@ import (
 
 // readList reads the list of changes since the held head and returns the head
 // that it leads to. Keys that change while it reads come again, later.
+//
+// While one page is checked and stored the next one is on its way.
 func (p *pull) readList(ctx context.Context) (*feed.SignedHead, error) {
 	if !p.reading {
 		p.reading, p.since, p.live = true, 0, true
@@ -18,14 +20,15 @@ func (p *pull) readList(ctx context.Context) (*feed.SignedHead, error) {
 			p.since, p.live = p.held.Seq, false
 		}
 	}
+	pages := pages{p: p}
+	defer pages.stop()
 	for {
-		live := 0
-		if p.live {
-			live = 1
-		}
-		var pg page
-		if err := p.ask(ctx, http.MethodGet, fmt.Sprintf("/feed?since=%d&live=%d", p.since, live), nil, &pg); err != nil {
+		pg, err := pages.get(ctx, p.since, p.live)
+		if err != nil {
 			return nil, err
+		}
+		if pg.More && pg.Next > p.since {
+			pages.ahead(ctx, pg.Next, p.live)
 		}
 		head, err := p.shows(pg.Head)
 		if err != nil {
@@ -88,4 +91,55 @@ func (p *pull) shows(envelope []byte) (*feed.SignedHead, error) {
 	p.of.Store(head.Count)
 	p.ofBytes.Store(head.Bytes)
 	return head, nil
+}
+
+// pages asks for one page after the other, and for one ahead. What is asked for
+// ahead reads nothing of the pull that adding to it changes.
+type pages struct {
+	p      *pull
+	cancel context.CancelFunc
+	coming chan asked // nil when nothing was asked for ahead
+}
+
+type asked struct {
+	page
+	err error
+}
+
+// ahead asks for the page that will be wanted next.
+func (a *pages) ahead(ctx context.Context, since uint64, live bool) {
+	ctx, a.cancel = context.WithCancel(ctx)
+	a.coming = make(chan asked, 1)
+	go func() {
+		pg, err := a.p.page(ctx, since, live)
+		a.coming <- asked{pg, err}
+	}()
+}
+
+// get is the page that was asked for ahead, or else asks for it.
+func (a *pages) get(ctx context.Context, since uint64, live bool) (page, error) {
+	if a.coming == nil {
+		return a.p.page(ctx, since, live)
+	}
+	got := <-a.coming
+	a.coming = nil
+	a.cancel()
+	return got.page, got.err
+}
+
+// stop returns when nothing is being asked for any more.
+func (a *pages) stop() {
+	if a.coming != nil {
+		a.cancel()
+		<-a.coming
+	}
+}
+
+func (p *pull) page(ctx context.Context, since uint64, live bool) (pg page, err error) {
+	only := 0
+	if live {
+		only = 1
+	}
+	err = p.ask(ctx, http.MethodGet, fmt.Sprintf("/feed?since=%d&live=%d", since, only), nil, &pg)
+	return pg, err
 }

@@ -115,23 +115,51 @@ func (c *Catalog) take(batch *search.Batch, s *side, country string, at spot, re
 
 // fill indexes a whole feed. It returns the listings about which its overlays
 // speak, and adds to seen, unless that is nil, the ids that it indexed.
+//
+// Reading, making documents and building the index go on at the same time, each
+// one batch ahead of the next.
 func (c *Catalog) fill(view feed.StoreView, country string, s *side, seen map[uuid.UUID]bool) (touched []spot, err error) {
-	var pending []unread
-	var failed error
-	flush := func() bool {
-		var batch search.Batch
-		if batch.Put, failed = c.read(pending, country, s); failed != nil {
-			return false
-		}
-		pending = pending[:0]
-		for _, d := range batch.Put {
-			if seen != nil {
-				seen[uuid.MustParse(d.ID)] = true // written by take
+	work, ctx := errgroup.WithContext(context.Background())
+	records, docs := make(chan []unread), make(chan []search.Doc)
+	work.Go(func() (err error) {
+		defer close(records)
+		touched, err = c.unread(ctx, view, s, records)
+		return err
+	})
+	work.Go(func() error {
+		defer close(docs)
+		for batch := range records {
+			made, err := c.read(batch, country, s)
+			if err != nil {
+				return err
+			}
+			if !send(ctx, docs, made) {
+				return nil
 			}
 		}
-		failed = c.o.Index.Apply(batch)
-		return failed == nil
-	}
+		return nil
+	})
+	work.Go(func() error {
+		for batch := range docs {
+			if seen != nil {
+				for _, d := range batch {
+					seen[uuid.MustParse(d.ID)] = true // written by take
+				}
+			}
+			if err := c.o.Index.Apply(search.Batch{Put: batch}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	err = work.Wait()
+	return touched, err
+}
+
+// unread sends the records of a feed in batches, but for its overlays: those are
+// noted, and what they speak about is returned.
+func (c *Catalog) unread(ctx context.Context, view feed.StoreView, s *side, to chan<- []unread) (touched []spot, err error) {
+	var pending []unread
 	err = view.Since(0, true, func(change feed.Change, raw []byte) bool {
 		at := spot{view.Head().Origin, change.Key}
 		if bytes.Contains(raw, overlayMark) {
@@ -141,13 +169,27 @@ func (c *Catalog) fill(view feed.StoreView, country string, s *side, seen map[uu
 			}
 		}
 		pending = append(pending, unread{at, raw})
-		return len(pending) < rebuildBatch || flush()
+		if len(pending) < rebuildBatch {
+			return true
+		}
+		batch := pending
+		pending = nil
+		return send(ctx, to, batch)
 	})
-	if err = errors.Join(err, failed); err != nil {
-		return touched, err
+	if err == nil && len(pending) > 0 {
+		send(ctx, to, pending)
 	}
-	flush()
-	return touched, failed
+	return touched, err
+}
+
+// send is false when whoever waits has given up.
+func send[T any](ctx context.Context, to chan<- T, v T) bool {
+	select {
+	case to <- v:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // overlayMark is in the bytes of every record of that type, and of few others: so

@@ -125,20 +125,19 @@ func (s *Store) apply(l *feedLocks, v *feed.Verified) error {
 	case v.Kind() != feed.Step: // what else is to be done takes more than one transaction
 		return s.applyAsStaged(l, v, items)
 	}
+	records := s.packRecords(v.Origin(), items)
 	err := s.update(func(txn *badger.Txn) error {
 		st, err := s.checkBase(txn, v)
 		if err != nil {
 			return err
 		}
 		step := stepOf(st, v.Head())
-		for _, item := range items {
+		for i, item := range items {
 			if err := s.putChange(txn, step, item.Change()); err != nil {
 				return err
 			}
-			if c := item.Change(); c.Live() {
-				if err := txn.Set(recordKey(v.Origin(), c), item.Raw()); err != nil {
-					return err
-				}
+			if err := records.put(txn, i); err != nil {
+				return err
 			}
 		}
 		return s.putHead(txn, v, st)
@@ -161,7 +160,7 @@ func (s *Store) apply(l *feedLocks, v *feed.Verified) error {
 func (s *Store) applyAsStaged(l *feedLocks, v *feed.Verified, items feed.Items) error {
 	g, err := s.newRun(v.Origin(), l)
 	if err == nil {
-		err = g.putLocked(items)
+		err = g.putLocked(items, s.packRecords(v.Origin(), items))
 	}
 	if err == nil {
 		err = s.applyStaged(l, v, g)

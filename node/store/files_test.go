@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -271,8 +272,11 @@ func TestLostTail(t *testing.T) {
 		t.Fatal(err)
 	}
 	apply(t, f, s, a.Fill(0, 20, "one"))
-	doc := func(i int) store.Own {
-		return store.Own{Key: feedtest.RecordKey(100 + i), Document: bytes.Repeat([]byte{'a' + byte(i)}, 3000)}
+	doc := func(i int) store.Own { // of noise, which stands in the log as it is
+		noise := rand.NewChaCha8([32]byte{byte(i)})
+		d := store.Own{Key: feedtest.RecordKey(100 + i), Document: make([]byte, 3000)}
+		_, _ = noise.Read(d.Document)
+		return d
 	}
 	for i := range 3 {
 		if err := s.PutOwn(doc(i)); err != nil {
@@ -300,7 +304,11 @@ func TestLostTail(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b[bytes.Index(b, doc(4).Document[:2000])+500] ^= 1 // in the second of five
+	at := bytes.Index(b, doc(4).Document[:2000])
+	if at < 0 {
+		t.Fatal("the log does not hold the second of five")
+	}
+	b[at+500] ^= 1
 	if err := os.WriteFile(logs[0], b, 0o600); err != nil {
 		t.Fatal(err)
 	}

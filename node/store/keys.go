@@ -9,7 +9,7 @@ import (
 
 // The whole key layout. O is an origin id (16 bytes), K a record key (16),
 // q a bucket (2), numbers are big-endian so that keys sort by them. Values are
-// CBOR unless said otherwise. A new layout raises [Format]; Open brings an older
+// CBOR unless said otherwise; packed ones say so in their user meta, see codec. A new layout raises [Format]; Open brings an older
 // one up to it.
 //
 //	m              format version, decimal text
@@ -19,13 +19,15 @@ import (
 //	b O q          hash of bucket q under the visible head, 32 bytes
 //	e O q K        entry: the latest change of K (seq, op, hash, size), dead ones too
 //	f O seq8 K     the same change again in order of seq; one byte, the op
-//	r O K h16      record as signed, under the first half of its hash: what is staged
-//	               can never take the place of what is visible; only the one that e
-//	               names is visible
+//	r O K h16      record as signed, packed, under the first half of its hash: what is
+//	               staged can never take the place of what is visible; only the one
+//	               that e names is visible
 //	s O run8 q K   entry being staged; its record already stands under r
 //	u O q K epoch8 seq8  undo: what the change number seq replaced; its record stays under r
 //	i K            whose listing has this bare id: O, and K of the record
-//	d K            the owner's own document: drafts and private parts; never leaves the node
+//	d K            the owner's own document, packed: drafts and private parts; never
+//	               leaves the node
+//	p K            fingerprint of the own document that was published last, 32 bytes
 //	g seq8         registry entry number seq as signed
 //	x name 0 key   what another package keeps in its drawer, as it gave it
 //	c              how often the owner's documents and drawers were written, 8 bytes
@@ -44,6 +46,7 @@ const (
 	prefixUndo    = 'u'
 	prefixID      = 'i'
 	prefixOwn     = 'd'
+	prefixShown   = 'p'
 	prefixChain   = 'g'
 	prefixDrawer  = 'x'
 	prefixCounter = 'c'
@@ -52,7 +55,7 @@ const (
 )
 
 // Format is the version of the layout that this program reads and writes.
-const Format = 2
+const Format = 3
 
 // key joins a prefix and parts: ids, hashes (half), numbers (uint64), buckets (int).
 func key(prefix byte, parts ...any) []byte {

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -19,6 +21,12 @@ type Own struct {
 	Document  []byte        `cbor:"1,keyasint"` // HSDS JSON, whole
 	Published identity.Hash `cbor:"2,keyasint"` // Fingerprint of the document whose public part was published last; zero: never, or taken back
 	Updated   feed.Day      `cbor:"3,keyasint"`
+}
+
+// Mark says of which document the public part was published last: [Own.Published].
+type Mark struct {
+	Key       feed.Key
+	Published identity.Hash // zero: never, or taken back
 }
 
 // Fingerprint tells one state of the document from another.
@@ -39,22 +47,47 @@ func (d Own) State() string {
 // Own reads one document; false when there is none.
 func (s *Store) Own(k feed.Key) (d Own, ok bool, err error) {
 	err = s.db.View(func(txn *badger.Txn) error {
-		ok, err = get(txn, key(prefixOwn, k), &d)
+		item, err := find(txn, key(prefixOwn, k))
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return nil
+		}
+		if err == nil {
+			ok = true
+			d, err = s.own(txn, item)
+		}
 		return err
 	})
 	d.Key = k
 	return d, ok, err
 }
 
+// own reads a document and its mark, which stands apart so that publishing does
+// not write the document again. Where there is none, the document may hold it
+// itself: it was written by an older version.
+func (s *Store) own(txn *badger.Txn, item *badger.Item) (d Own, err error) {
+	b, err := s.pack.value(item)
+	if err != nil {
+		return d, err
+	}
+	if err := decode(b, &d); err != nil {
+		return d, err
+	}
+	d.Key = feed.Key(item.Key()[1:])
+	mark, err := raw(txn, key(prefixShown, d.Key))
+	if len(mark) == len(d.Published) {
+		d.Published = identity.Hash(mark)
+	}
+	return d, err
+}
+
 // EachOwn calls f for every document in order of key until it returns an error.
 func (s *Store) EachOwn(f func(Own) error) error {
 	return s.db.View(func(txn *badger.Txn) error {
 		return scan(txn, key(prefixOwn), true, func(item *badger.Item) error {
-			d := Own{}
-			if err := item.Value(func(b []byte) error { return identity.Unmarshal(b, &d) }); err != nil {
-				return fmt.Errorf("%w: %v", ErrDamaged, err)
+			d, err := s.own(txn, item)
+			if err != nil {
+				return err
 			}
-			d.Key = feed.Key(item.Key()[1:])
 			return f(d)
 		})
 	})
@@ -64,17 +97,30 @@ func (s *Store) EachOwn(f func(Own) error) error {
 // is kept whole.
 func (s *Store) PutOwn(docs ...Own) error {
 	for len(docs) > 0 {
+		var batch []stored
 		n, size := 0, 0
-		for n < len(docs) && n < batchItems && (n == 0 || size+len(docs[n].Document) <= batchBytes) {
-			size += len(docs[n].Document)
-			n++
-		}
-		if size > MaxOwn {
-			return fmt.Errorf("keep document %s: %w: %d bytes, at most %d", docs[0].Key, feed.ErrTooLarge, size, MaxOwn)
+		for n < len(docs) && n < batchItems {
+			d := docs[n]
+			if len(d.Document) > MaxOwn {
+				return fmt.Errorf("keep document %s: %w: %d bytes, at most %d", d.Key, feed.ErrTooLarge, len(d.Document), MaxOwn)
+			}
+			d.Published = identity.Hash{} // the mark says it
+			b, err := identity.Marshal(d)
+			if err != nil {
+				return fmt.Errorf("keep document %s: %w", d.Key, err)
+			}
+			v := s.pack.entry(key(prefixOwn, d.Key), b)
+			if n > 0 && size+len(v.value) > batchBytes {
+				break
+			}
+			batch, size, n = append(batch, v), size+len(v.value), n+1
 		}
 		err := s.updateOwn(func(txn *badger.Txn) error {
-			for _, d := range docs[:n] {
-				if err := set(txn, key(prefixOwn, d.Key), d); err != nil {
+			for i, v := range batch {
+				if err := v.set(txn); err != nil {
+					return err
+				}
+				if err := putMark(txn, docs[i]); err != nil {
 					return err
 				}
 			}
@@ -88,16 +134,59 @@ func (s *Store) PutOwn(docs ...Own) error {
 	return nil
 }
 
-// DeleteOwn removes one document. It is not an error when there is none.
-func (s *Store) DeleteOwn(k feed.Key) error {
-	return s.updateOwn(func(txn *badger.Txn) error { return txn.Delete(key(prefixOwn, k)) })
+// markItems is how many marks go into one transaction.
+const markItems = 4000
+
+// MarkOwn keeps what was published of documents, and leaves the documents as they
+// are.
+func (s *Store) MarkOwn(marks ...Mark) error {
+	for batch := range slices.Chunk(marks, markItems) {
+		if err := s.updateOwn(func(txn *badger.Txn) error {
+			for _, m := range batch { // one of nothing too: an older version's document may say otherwise
+				if err := txn.Set(key(prefixShown, m.Key), m.Published[:]); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			return fmt.Errorf("keep what was published: %w", err)
+		}
+	}
+	return nil
+}
+
+func putMark(txn *badger.Txn, d Own) error {
+	k := key(prefixShown, d.Key)
+	if d.Published == (identity.Hash{}) {
+		return txn.Delete(k)
+	}
+	return txn.Set(k, d.Published[:])
+}
+
+// DeleteOwn removes documents. It is not an error when there are none.
+func (s *Store) DeleteOwn(keys ...feed.Key) error {
+	for batch := range slices.Chunk(keys, markItems) {
+		if err := s.updateOwn(func(txn *badger.Txn) error { return dropOwn(txn, batch...) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func dropOwn(txn *badger.Txn, keys ...feed.Key) error {
+	for _, k := range keys {
+		if err := errors.Join(txn.Delete(key(prefixOwn, k)), txn.Delete(key(prefixShown, k))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // EraseOwn removes one document as DeleteOwn does, and has the files compacted
 // within days, so that they do not hold it any more either.
 func (s *Store) EraseOwn(k feed.Key) error {
 	return s.updateOwn(func(txn *badger.Txn) error {
-		if err := txn.Delete(key(prefixOwn, k)); err != nil {
+		if err := dropOwn(txn, k); err != nil {
 			return err
 		}
 		return s.markErased(txn)

@@ -26,7 +26,7 @@ func (s *Store) Record(id feed.Key) (o identity.OriginID, c feed.Change, record 
 		if ok, err := get(txn, key(prefixState, o), &st); err != nil || !ok {
 			return errors.Join(err, feed.ErrNoRecord)
 		}
-		c, record, err = recordOf(txn, o, feed.Key(owner[16:]), st.Fold)
+		c, record, err = s.recordOf(txn, o, feed.Key(owner[16:]), st.Fold)
 		return err
 	})
 	s.noteRotten(o, err)
@@ -48,7 +48,7 @@ func (s *Store) ShownID(o identity.OriginID, k feed.Key) (feed.Key, error) {
 
 // recordOf reads one record, from the staging run that is being folded in or
 // from where it stands.
-func recordOf(txn *badger.Txn, o identity.OriginID, k feed.Key, fold uint64) (feed.Change, []byte, error) {
+func (s *Store) recordOf(txn *badger.Txn, o identity.OriginID, k feed.Key, fold uint64) (feed.Change, []byte, error) {
 	var c feed.Change
 	var ok bool
 	var err error
@@ -64,11 +64,11 @@ func recordOf(txn *badger.Txn, o identity.OriginID, k feed.Key, fold uint64) (fe
 	if !ok || !c.Live() {
 		return c, nil, feed.ErrNoRecord
 	}
-	b, err := raw(txn, recordKey(o, c))
-	if err != nil {
+	b, err := s.pack.read(txn, recordKey(o, c))
+	if err != nil && !errors.Is(err, errPacked) {
 		return c, nil, err
 	}
-	if b == nil || len(b) != int(c.Size) || feed.HashRecord(b) != c.Hash {
+	if err != nil || len(b) != int(c.Size) || feed.HashRecord(b) != c.Hash {
 		return c, nil, fmt.Errorf("%w: %s: the record %s is missing or damaged", ErrRotten, o, k)
 	}
 	return c, b, nil

@@ -71,7 +71,7 @@ func (a *actual) whole(item *badger.Item) (c feed.Change, record []byte, ok bool
 	if !bytes.Equal(item.Key(), entryKey(a.o, c.Key)) {
 		return c, nil, false
 	}
-	record, err := raw(a.txn, recordKey(a.o, c))
+	record, err := a.s.pack.read(a.txn, recordKey(a.o, c))
 	if err != nil || record == nil {
 		return c, nil, false
 	}

@@ -129,8 +129,10 @@ func (v *view) scrubEntry(item *badger.Item, sum *bucketHashes) (what string, er
 	if !c.Live() {
 		return "", nil
 	}
-	record, err := raw(v.txn, recordKey(v.o, c))
+	record, err := v.s.pack.read(v.txn, recordKey(v.o, c))
 	switch {
+	case errors.Is(err, errPacked):
+		return fmt.Sprintf("the record %s is damaged", c.Key), nil
 	case err != nil:
 		return "", err
 	case record == nil:

@@ -15,8 +15,8 @@ import (
 // Limits of one transaction while staging and folding: Badger takes at most
 // about 1.2 MiB with memory tables of 8 MiB.
 const (
-	batchItems = 400
-	batchBytes = 512 << 10
+	batchItems = 500
+	batchBytes = 640 << 10
 	foldItems  = 1000
 )
 
@@ -55,32 +55,33 @@ func (s *Store) newRun(o identity.OriginID, l *feedLocks) (*staging, error) {
 // Put adds items in transactions of bounded size. It fails with [feed.ErrMoved]
 // once the run was discarded, applied, or replaced by a later one.
 func (g *staging) Put(items ...feed.Item) error {
+	records := g.s.packRecords(g.o, items) // most of the work, and nobody need wait for it
 	l := g.s.locks(g.o)
 	l.write.Lock()
 	defer l.write.Unlock()
 	if len(items) > 0 && l.run != g.run {
 		return fmt.Errorf("stage: %w", feed.ErrMoved)
 	}
-	return g.putLocked(items)
+	return g.putLocked(items, records)
 }
 
-func (g *staging) putLocked(items []feed.Item) error {
+func (g *staging) putLocked(items []feed.Item, records packedRecords) error {
 	for len(items) > 0 {
 		n, size := 0, 0
 		for n < len(items) && n < batchItems && size < batchBytes {
-			size += len(items[n].Raw())
+			size += records.size(n)
 			n++
 		}
-		if err := g.s.update(func(txn *badger.Txn) error { return g.put(txn, items[:n]) }); err != nil {
+		if err := g.s.update(func(txn *badger.Txn) error { return g.put(txn, items[:n], records) }); err != nil {
 			return fmt.Errorf("stage: %w", err)
 		}
-		items = items[n:]
+		items, records = items[n:], records[n:]
 	}
 	return nil
 }
 
-func (g *staging) put(txn *badger.Txn, items []feed.Item) error {
-	for _, item := range items {
+func (g *staging) put(txn *badger.Txn, items []feed.Item, records packedRecords) error {
+	for i, item := range items {
 		c := item.Change()
 		var old feed.Change
 		had, err := get(txn, stagingKey(g.o, g.run, c.Key), &old)
@@ -95,10 +96,8 @@ func (g *staging) put(txn *badger.Txn, items []feed.Item) error {
 				return err
 			}
 		}
-		if c.Live() {
-			if err := txn.Set(recordKey(g.o, c), item.Raw()); err != nil {
-				return err
-			}
+		if err := records.put(txn, i); err != nil {
+			return err
 		}
 		if err := set(txn, stagingKey(g.o, g.run, c.Key), c); err != nil {
 			return err

@@ -68,8 +68,9 @@ type Options struct {
 
 // Store is the open database.
 type Store struct {
-	db *badger.DB
-	o  Options
+	db   *badger.DB
+	o    Options
+	pack codec
 
 	mended     atomic.Bool  // a repair was applied since the store was opened
 	beforeFold func() error // tests cut off here
@@ -120,6 +121,10 @@ func Open(o Options) (*Store, error) {
 	s := &Store{o: o, feeds: make(map[identity.OriginID]*feedLocks), rotten: make(map[identity.OriginID]error)}
 	if err := s.mayOpen(); err != nil {
 		return nil, err
+	}
+	var err error
+	if s.pack, err = newCodec(); err != nil {
+		return nil, fmt.Errorf("open the node's data: %w", err)
 	}
 	odd, err := checkFiles(badgerOptions(o))
 	if err != nil {
@@ -231,7 +236,7 @@ func (s *Store) checkFormat() error {
 		return err
 	}
 	return s.db.Update(func(txn *badger.Txn) error {
-		if format == 1 {
+		if format == 1 { // from 2 to 3 nothing is to be done: what is there is read as it stands
 			if err := upgrade1(txn); err != nil {
 				return err
 			}

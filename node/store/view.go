@@ -95,7 +95,7 @@ func (v *view) Bucket(q int) ([]feed.Change, error) {
 }
 
 func (v *view) Record(k feed.Key) (feed.Change, []byte, error) {
-	c, record, err := recordOf(v.txn, v.o, k, v.state.Fold)
+	c, record, err := v.s.recordOf(v.txn, v.o, k, v.state.Fold)
 	v.s.noteRotten(v.o, err)
 	return c, record, err
 }
