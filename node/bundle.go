@@ -125,7 +125,7 @@ func (a *admin) ImportBundle(ctx context.Context, path string, o control.BundleI
 		return control.BundleReport{}, err
 	}
 	if err == nil && empty && !o.DryRun {
-		err = n.catalog.Rebuild(ctx) // the countries were not known while their feeds came
+		err = n.catalog.Rebuild(ctx, nil) // the countries were not known while their feeds came
 	}
 	return *report, err
 }

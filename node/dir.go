@@ -13,6 +13,7 @@ import (
 const (
 	dirKeys   = "keys"          // private keys, one file each
 	dirStore  = "store"         // the database
+	dirIndex  = "index"         // the search index, a cache of the database
 	fileGuard = "publish.guard" // the last head that may have been seen; see feed.Guard
 	filePeers = "peers"         // the federation's nodes, for a node that lost its database
 	fileJoin  = "joining"       // how far joining has got; gone once admitted

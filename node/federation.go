@@ -289,7 +289,7 @@ func (n *Node) runMember(ctx context.Context) error {
 	}
 	n.keepPeers()
 	if !n.wasMember {
-		if err := n.catalog.Rebuild(ctx); err != nil { // feeds whose country was not known before
+		if err := n.catalog.Rebuild(ctx, nil); err != nil { // feeds whose country was not known before
 			return err
 		}
 	}

@@ -126,7 +126,7 @@ func New(o Options) (n *Node, err error) {
 	if n.store, err = openStore(o.Dir, o.Config, o.Logger, n.alias); err != nil {
 		return nil, err
 	}
-	if n.index, err = search.New(search.Options{Now: o.Now, Logger: o.Logger}); err != nil {
+	if n.index, err = search.New(search.Options{Dir: filepath.Join(o.Dir, dirIndex), Stamp: indexStamp(), Room: n.store.Room, Now: o.Now, Logger: o.Logger}); err != nil {
 		return nil, err
 	}
 	if n.locale, err = locale.New(); err != nil {
@@ -225,10 +225,10 @@ func (n *Node) Ready() <-chan struct{} { return n.ready }
 // When it returns everything is stopped and closed.
 func (n *Node) Run(ctx context.Context) error {
 	defer n.close()
-	if err := n.catalog.Rebuild(ctx); err != nil {
+	if err := n.catalog.Resume(ctx); err != nil {
 		return err
 	}
-	debug.FreeOSMemory() // what the rebuild needed is not needed again
+	debug.FreeOSMemory() // what that needed is not needed again
 	web, err := n.newWeb()
 	if err != nil {
 		return err
@@ -261,27 +261,51 @@ func (n *Node) Run(ctx context.Context) error {
 	return err
 }
 
-// mend keeps the search index in step with time, and rebuilds it when it missed
-// something.
+// mend keeps the search index in step with time, rebuilds it when it missed
+// something, and saves it.
 func (n *Node) mend(ctx context.Context) error {
 	tick := time.NewTicker(30 * time.Second)
 	defer tick.Stop()
 	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
 		var err error
 		if n.catalog.Lost() {
-			err = n.catalog.Rebuild(ctx)
+			err = n.catalog.Rebuild(ctx, nil)
 		} else {
 			err = n.catalog.Refresh(ctx) // what has ended meanwhile
 		}
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			n.o.Logger.Error("the search index is not as it should be", "err", err)
 		}
+		select {
+		case <-ctx.Done():
+			n.saveIndex()
+			return nil
+		case <-tick.C:
+			n.saveIndex()
+		}
 	}
+}
+
+// saveIndex spares the next start the filling of the index. It is a cache: what
+// is not saved is made again.
+func (n *Node) saveIndex() {
+	if err := n.catalog.Save(); err != nil {
+		n.o.Logger.Warn("the search index could not be saved; the next start takes longer", "err", err)
+	}
+}
+
+// indexStamp is what a saved index depends on beside the listings. Another build
+// of the program fills it anew.
+func indexStamp() []byte {
+	s := fmt.Sprintf("%s documents %d", Version(), catalog.DocVersion)
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, x := range info.Settings {
+			if x.Key == "vcs.revision" {
+				s += " " + x.Value
+			}
+		}
+	}
+	return []byte(s)
 }
 
 // state is the registry as it is here; nil before there is one.

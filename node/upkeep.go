@@ -8,6 +8,7 @@ import (
 
 	"github.com/2ps-project/waymark/federation/identity"
 	"github.com/2ps-project/waymark/federation/registry"
+	"github.com/2ps-project/waymark/node/catalog"
 	"github.com/2ps-project/waymark/node/control"
 	"github.com/2ps-project/waymark/node/store"
 )
@@ -125,6 +126,23 @@ func (a *admin) CheckFeeds(ctx context.Context, country string) ([]control.FeedC
 		return out, &control.Error{Class: control.Usage, Code: "no_member", Message: country + " is no member of this federation.", Next: "See: waymark country list"}
 	}
 	return out, ctx.Err()
+}
+
+// RebuildIndex implements [control.Care].
+func (a *admin) RebuildIndex(ctx context.Context, progress func(control.Progress)) (control.IndexReport, error) {
+	n := (*Node)(a)
+	start := time.Now()
+	tell := catalog.Progress(nil)
+	if progress != nil {
+		tell = func(done, total int) {
+			progress(control.Progress{Stage: control.StageIndex, Done: int64(done), Total: int64(total)})
+		}
+	}
+	if err := n.catalog.Rebuild(ctx, tell); err != nil {
+		return control.IndexReport{}, err
+	}
+	n.saveIndex()
+	return control.IndexReport{Listings: n.index.Len(), Took: time.Since(start).Round(time.Millisecond).String()}, nil
 }
 
 // NoteLoss implements [control.Care].

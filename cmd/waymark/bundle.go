@@ -356,7 +356,15 @@ func (m *Main) newBar() *bar {
 	return b
 }
 
-var stageWords = map[string]string{bundle.StageCheck: "Checking", bundle.StageTake: "Taking in"}
+var stageWords = map[string]string{bundle.StageCheck: "Checking", bundle.StageTake: "Taking in", control.StageIndex: "Indexing"}
+
+// amount is what a stage has to do.
+func amount(p control.Progress) string {
+	if p.Stage == control.StageIndex {
+		return count(int(p.Total), "listing", "listings")
+	}
+	return megabytes(p.Total)
+}
 
 const barWidth = 30
 
@@ -365,7 +373,7 @@ func (b *bar) show(p control.Progress) {
 		b.end()
 		b.stage = p.Stage
 		if !b.terminal {
-			fmt.Fprintf(b.w, "%s %s …\n", stageWords[p.Stage], megabytes(p.Total))
+			fmt.Fprintf(b.w, "%s %s …\n", stageWords[p.Stage], amount(p))
 		}
 	}
 	percent := 100

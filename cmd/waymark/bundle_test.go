@@ -86,6 +86,17 @@ func (f fakeNode) ExportBundle(_ context.Context, w io.Writer, o control.BundleO
 	return err
 }
 
+// RebuildIndex has three listings; in the scene "degraded" it fails.
+func (f fakeNode) RebuildIndex(_ context.Context, progress func(control.Progress)) (control.IndexReport, error) {
+	for done := range int64(4) {
+		progress(control.Progress{Stage: control.StageIndex, Done: done, Total: 3})
+	}
+	if f.scene == "degraded" {
+		return control.IndexReport{}, errors.New("rebuild the search index: the disk cannot be read")
+	}
+	return control.IndexReport{Listings: 3, Took: "12ms"}, nil
+}
+
 // ImportBundle checks the file as it lies there; in the scene "degraded" one feed
 // is set aside.
 func (f fakeNode) ImportBundle(ctx context.Context, path string, o control.BundleImport, progress func(control.Progress)) (control.BundleReport, error) {

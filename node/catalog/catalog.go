@@ -62,17 +62,18 @@ type Options struct {
 type Catalog struct {
 	o Options
 
-	turns  sync.Map   // identity.OriginID → *sync.Mutex: steps of one feed reach the index in their order
-	mu     sync.Mutex // one writer of the index at a time
-	asOf   sync.Map   // identity.OriginID → stamp
-	sheets sync.Map   // identity.OriginID → knownSheet
+	turns  sync.Map                      // identity.OriginID → *sync.Mutex: steps of one feed reach the index in their order
+	mu     sync.Mutex                    // one writer of the index at a time
+	heads  map[identity.OriginID]indexed // guarded by mu: which state of each feed is in the index
+	asOf   sync.Map                      // identity.OriginID → stamp
+	sheets sync.Map                      // identity.OriginID → knownSheet
 	lost   atomic.Bool
 	side   atomic.Pointer[side]
 }
 
 var _ feed.Appender = (*Catalog)(nil)
 
-// New makes a catalog; Rebuild fills its index.
+// New makes a catalog; Resume brings its index up to date.
 func New(o Options) (*Catalog, error) {
 	if o.Store == nil || o.Index == nil || o.Country == nil {
 		return nil, errors.New("catalog: an option is missing")
@@ -95,7 +96,7 @@ func New(o Options) (*Catalog, error) {
 	if o.Standing == nil {
 		o.Standing = func(identity.OriginID) listing.Standing { return listing.Standing{} }
 	}
-	c := &Catalog{o: o}
+	c := &Catalog{o: o, heads: map[identity.OriginID]indexed{}}
 	c.side.Store(newSide())
 	return c, nil
 }
@@ -133,7 +134,7 @@ func (c *Catalog) Append(ctx context.Context, v *feed.Verified) error {
 }
 
 // Lost reports whether the index missed something and should be rebuilt.
-func (c *Catalog) Lost() bool { return c.lost.Load() }
+func (c *Catalog) Lost() bool { return c.lost.Load() || c.o.Index.Damaged() }
 
 // Search answers one question.
 func (c *Catalog) Search(ctx context.Context, q search.Query) (search.Answer, error) {

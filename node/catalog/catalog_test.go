@@ -32,6 +32,7 @@ type shelf struct {
 	hidden  bool // the registry does not know ben
 
 	now        time.Time
+	dir        string // of the saved index; "" = none
 	guards     string // folder of the publishers' guards
 	hides      map[feed.Key]listing.Hiding
 	caretakers map[identity.OriginID]bool // may speak for everybody
@@ -61,7 +62,7 @@ func (s *shelf) fresh() {
 	s.t.Helper()
 	now := func() time.Time { return s.now }
 	var err error
-	if s.index, err = search.New(search.Options{Now: now}); err != nil {
+	if s.index, err = search.New(search.Options{Dir: s.dir, Now: now}); err != nil {
 		s.t.Fatal(err)
 	}
 	s.catalog, err = catalog.New(catalog.Options{Store: s.store, Index: s.index, Now: now, Country: func(o identity.OriginID) string {
@@ -175,7 +176,7 @@ func TestSearchKeepsInStep(t *testing.T) {
 					t.Errorf("search finds %d, want %d", len(got), n)
 				}
 				s.fresh()
-				if err := s.catalog.Rebuild(context.Background()); err != nil {
+				if err := s.catalog.Rebuild(context.Background(), nil); err != nil {
 					t.Fatal(err)
 				}
 				if again := s.ids(); !slices.Equal(got, again) {
@@ -245,7 +246,7 @@ func TestUnknownCountryIsHidden(t *testing.T) {
 		t.Errorf("a feed that the registry does not know is shown: %v", err)
 	}
 	s.hidden = false
-	if err := s.catalog.Rebuild(context.Background()); err != nil {
+	if err := s.catalog.Rebuild(context.Background(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if len(s.ids()) != 1 {

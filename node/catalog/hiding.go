@@ -19,7 +19,7 @@ import (
 // again, as after a change of who is a member or a caretaker.
 func (c *Catalog) Reconsider(ctx context.Context, o identity.OriginID, keys ...feed.Key) error {
 	if len(keys) == 0 {
-		return c.Rebuild(ctx)
+		return c.Rebuild(ctx, nil)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -35,12 +35,13 @@ func (c *Catalog) follow(v *feed.Verified, staged []feed.Change) error {
 		at := spot{v.Origin(), change.Key}
 		record := parse(raw)
 		touched = append(touched, c.note(c.side.Load(), at, record)...)
-		return c.take(&batch, c.side.Load(), country, at, record)
+		return c.takeChange(&batch, country, at, change.Op, record)
 	}
 	apply := func() error {
 		if err := c.o.Index.Apply(batch); err != nil {
 			return err
 		}
+		c.heads[v.Origin()] = indexed{country, v.Head()}
 		return c.index(context.Background(), touched) // short: overlays only
 	}
 	if items, ok := v.Delta().(feed.Items); ok {
@@ -60,6 +61,7 @@ func (c *Catalog) follow(v *feed.Verified, staged []feed.Change) error {
 		if touched, err = c.fill(view, country, c.side.Load(), nil); err != nil {
 			return err
 		}
+		c.heads[v.Origin()] = indexed{country, view.Head()}
 		return c.index(context.Background(), touched)
 	}
 	for _, change := range staged {
@@ -86,6 +88,21 @@ func parse(raw []byte) *feed.Record {
 	return &r
 }
 
+// takeChange is take for a change that may be an erasure.
+func (c *Catalog) takeChange(batch *search.Batch, country string, at spot, op feed.Op, record *feed.Record) error {
+	var own search.Batch
+	if err := c.take(&own, c.side.Load(), country, at, record); err != nil {
+		return err
+	}
+	batch.Put = append(batch.Put, own.Put...)
+	if op == feed.Erase {
+		batch.Erase = append(batch.Erase, own.Delete...)
+	} else {
+		batch.Delete = append(batch.Delete, own.Delete...)
+	}
+	return nil
+}
+
 // take puts into a batch what the index is to know of one record from now on.
 func (c *Catalog) take(batch *search.Batch, s *side, country string, at spot, record *feed.Record) error {
 	if country == "" {
@@ -95,6 +112,9 @@ func (c *Catalog) take(batch *search.Batch, s *side, country string, at spot, re
 	id, err := c.o.Store.ShownID(at.origin, at.key)
 	if err != nil {
 		return err
+	}
+	if id != at.key {
+		s.setAlias(uuid.UUID(id), at)
 	}
 	ref := search.Ref{Country: country, ID: uuid.UUID(id).String()}
 	doc, ok := c.doc(country, ref.ID, record, c.inDoubt(s, at))
@@ -227,20 +247,30 @@ func (c *Catalog) read(records []unread, country string, s *side) ([]search.Doc,
 	return docs, err
 }
 
+// Progress tells how far a rebuild is: listings read, of so many.
+type Progress func(done, total int)
+
 // Rebuild makes the index what the store is: what is shown is in it, and
-// nothing else.
-func (c *Catalog) Rebuild(ctx context.Context) error {
+// nothing else. Searches go on meanwhile over what is there. Progress may be
+// nil.
+func (c *Catalog) Rebuild(ctx context.Context, progress Progress) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.rebuildAll(ctx, progress)
+}
+
+// rebuildAll is Rebuild for who holds mu.
+func (c *Catalog) rebuildAll(ctx context.Context, progress Progress) error {
 	c.lost.Store(false)
-	if err := c.rebuild(ctx); err != nil {
+	c.o.Index.Mended()
+	if err := c.rebuild(ctx, progress); err != nil {
 		c.lost.Store(true)
 		return fmt.Errorf("rebuild the search index: %w", err)
 	}
 	return nil
 }
 
-func (c *Catalog) rebuild(ctx context.Context) error {
+func (c *Catalog) rebuild(ctx context.Context, progress Progress) error {
 	origins, err := c.o.Store.Origins()
 	if err != nil {
 		return err
@@ -250,7 +280,15 @@ func (c *Catalog) rebuild(ctx context.Context) error {
 		seen = make(map[uuid.UUID]bool, c.o.Index.Len())
 	}
 	fresh := newSide()
+	heads := map[identity.OriginID]indexed{}
 	var touched []spot
+	total, done, err := 0, 0, error(nil)
+	if progress != nil {
+		if total, err = c.stored(origins); err != nil {
+			return err
+		}
+		progress(0, total)
+	}
 	for _, o := range origins {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -264,6 +302,11 @@ func (c *Catalog) rebuild(ctx context.Context) error {
 			return err
 		}
 		more, err := c.fill(view, country, fresh, seen)
+		heads[o] = indexed{country, view.Head()}
+		if h := view.Head(); h != nil && progress != nil {
+			done += int(h.Count)
+			progress(done, max(total, done))
+		}
 		view.Close()
 		if err != nil {
 			return fmt.Errorf("%s: %w", country, err)
@@ -271,11 +314,12 @@ func (c *Catalog) rebuild(ctx context.Context) error {
 		touched = append(touched, more...)
 	}
 	c.side.Store(fresh)
+	c.heads = heads
 	var left search.Batch
 	if seen != nil {
 		for ref := range c.o.Index.Refs {
 			if id, err := uuid.Parse(ref.ID); err != nil || !seen[id] {
-				left.Delete = append(left.Delete, ref)
+				left.Erase = append(left.Erase, ref) // erased, for all that is known
 			}
 		}
 	}
@@ -283,6 +327,24 @@ func (c *Catalog) rebuild(ctx context.Context) error {
 		return err
 	}
 	return c.index(ctx, touched)
+}
+
+// stored counts the records of feeds that may be shown.
+func (c *Catalog) stored(origins []identity.OriginID) (n int, err error) {
+	for _, o := range origins {
+		if c.o.Country(o) == "" {
+			continue
+		}
+		view, err := c.o.Store.View(o)
+		if err != nil {
+			return 0, err
+		}
+		if h := view.Head(); h != nil {
+			n += int(h.Count)
+		}
+		view.Close()
+	}
+	return n, nil
 }
 
 // index brings single records into the index as they are now. The caller holds

@@ -35,6 +35,7 @@ type side struct {
 	remarks map[spot]map[spot]remark // by listing, then by overlay
 	about   map[spot]spot            // listing of an overlay
 	hidden  map[spot]bool
+	aliases map[uuid.UUID]spot // listings that are shown under another id than their key
 }
 
 // remark is an overlay without its texts: those stay on disk until they are
@@ -46,7 +47,7 @@ type remark struct {
 }
 
 func newSide() *side {
-	return &side{remarks: map[spot]map[spot]remark{}, about: map[spot]spot{}, hidden: map[spot]bool{}}
+	return &side{remarks: map[spot]map[spot]remark{}, about: map[spot]spot{}, hidden: map[spot]bool{}, aliases: map[uuid.UUID]spot{}}
 }
 
 // put takes the state of a record at a spot, nil for one that is gone, and
@@ -121,6 +122,13 @@ func (s *side) setHidden(at spot, hidden bool) {
 	} else {
 		delete(s.hidden, at)
 	}
+}
+
+// setAlias remembers a listing whose key is not the id under which it is shown.
+func (s *side) setAlias(id uuid.UUID, at spot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.aliases[id] = at
 }
 
 // listed are the spots of hidden listings: all, or those of one feed.

@@ -83,7 +83,7 @@ func (s *shelf) wantRemarks(when string, k feed.Key, notes, alerts, statuses []s
 	for _, again := range []bool{false, true} {
 		if again { // the same after a restart
 			s.fresh()
-			if err := s.catalog.Rebuild(context.Background()); err != nil {
+			if err := s.catalog.Rebuild(context.Background(), nil); err != nil {
 				s.t.Fatal(err)
 			}
 		}
@@ -326,7 +326,7 @@ func TestHiddenIsStoredAndNotShown(t *testing.T) {
 		t.Error("another country has hidden listings")
 	}
 	s.fresh()
-	if err := s.catalog.Rebuild(context.Background()); err != nil {
+	if err := s.catalog.Rebuild(context.Background(), nil); err != nil {
 		t.Fatal(err)
 	}
 	want("after a restart", 0, 2, 1)
@@ -359,7 +359,7 @@ func TestRebuildLeavesNothingOver(t *testing.T) {
 		t.Fatalf("search finds %d", got)
 	}
 	s.hidden = true // ben is no member any more
-	if err := s.catalog.Rebuild(context.Background()); err != nil {
+	if err := s.catalog.Rebuild(context.Background(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.ids(); len(got) != 1 || got[0][:2] != "LT" {

@@ -90,7 +90,7 @@ func TestSheet(t *testing.T) {
 	s.hidden, s.now = false, feedtest.Now
 	delete(s.hides, key)
 	s.fresh()
-	if err := s.catalog.Rebuild(context.Background()); err != nil {
+	if err := s.catalog.Rebuild(context.Background(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.catalog.Sheet(s.f.Member("ben").Origin); err != nil {

@@ -72,6 +72,11 @@ type Care interface {
 	// state is to be taken back everywhere.
 	RestartFeed(ctx context.Context, takeBack bool) (KeyChange, error)
 
+	// RebuildIndex fills the search index anew from what is stored. Readers get
+	// answers meanwhile from what is there. Progress, which may be nil, is told
+	// with the stage [StageIndex] and counts listings.
+	RebuildIndex(ctx context.Context, progress func(Progress)) (IndexReport, error)
+
 	// Evidence is what is known of numbers that were signed twice.
 	Evidence(ctx context.Context) ([]Evidence, error)
 
@@ -230,4 +235,13 @@ type FeedCheck struct {
 	Mended  bool   `json:"mended,omitempty"` // and is right again, from other countries' copies
 	Took    string `json:"took,omitempty"`   // a duration
 	Next    string `json:"next,omitempty"`   // what to do where it was not mended
+}
+
+// StageIndex is the stage of [Progress] while the search index is filled.
+const StageIndex = "index"
+
+// IndexReport tells how a rebuild of the search index went.
+type IndexReport struct {
+	Listings int    `json:"listings"` // that can be found now
+	Took     string `json:"took"`     // like 2.5s
 }

@@ -30,11 +30,12 @@ type bundleIn struct {
 	Options BundleImport `json:"options"`
 }
 
-// bundleOut is one line of the answer: progress, and at the end the report.
-type bundleOut struct {
-	Progress *Progress     `json:"progress,omitempty"`
-	Report   *BundleReport `json:"report,omitempty"`
-	Failed   *Error        `json:"failed,omitempty"`
+// progressOut is one line of an answer that takes a while: progress, and at the
+// end the report or why there is none.
+type progressOut[R any] struct {
+	Progress *Progress `json:"progress,omitempty"`
+	Report   *R        `json:"report,omitempty"`
+	Failed   *Error    `json:"failed,omitempty"`
 }
 
 // handle answers one kind of request, JSON in and JSON out.
@@ -90,29 +91,35 @@ func care(mux *http.ServeMux, n Care) {
 		}
 		stream(w, "application/zstd", func(w io.Writer) error { return n.ExportBundle(r.Context(), w, in) })
 	})
-	mux.HandleFunc("POST /v1/bundle/import", func(w http.ResponseWriter, r *http.Request) { importBundle(n, w, r) })
+	lengthy(mux, "/v1/bundle/import", func(ctx context.Context, in bundleIn, progress func(Progress)) (BundleReport, error) {
+		return n.ImportBundle(ctx, in.Path, in.Options, progress)
+	})
+	lengthy(mux, "/v1/index/rebuild", func(ctx context.Context, _ one, progress func(Progress)) (IndexReport, error) {
+		return n.RebuildIndex(ctx, progress)
+	})
 }
 
-// importBundle answers with lines: progress as it goes, the report or the error
-// at the end.
-func importBundle(n Care, w http.ResponseWriter, r *http.Request) {
-	var in bundleIn
-	if err := readRequest(r, &in); err != nil {
-		fail(w, err)
-		return
-	}
-	w.Header().Set("Content-Type", "application/jsonl")
-	enc, control := json.NewEncoder(w), http.NewResponseController(w)
-	say := func(out bundleOut) {
-		_ = enc.Encode(out) // the reader has gone; the import goes on
-		_ = control.Flush()
-	}
-	report, err := n.ImportBundle(r.Context(), in.Path, in.Options, func(p Progress) { say(bundleOut{Progress: &p}) })
-	if err != nil {
-		say(bundleOut{Failed: asError(err)})
-		return
-	}
-	say(bundleOut{Report: &report})
+// lengthy answers one kind of request that takes a while, with lines.
+func lengthy[In, R any](mux *http.ServeMux, path string, f func(context.Context, In, func(Progress)) (R, error)) {
+	mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+		var in In
+		if err := readRequest(r, &in); err != nil {
+			fail(w, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/jsonl")
+		enc, control := json.NewEncoder(w), http.NewResponseController(w)
+		say := func(out progressOut[R]) {
+			_ = enc.Encode(out) // the reader has gone; the work goes on
+			_ = control.Flush()
+		}
+		report, err := f(r.Context(), in, func(p Progress) { say(progressOut[R]{Progress: &p}) })
+		if err != nil {
+			say(progressOut[R]{Failed: asError(err)})
+			return
+		}
+		say(progressOut[R]{Report: &report})
+	})
 }
 
 // stream tells how it ended in trailers, since the beginning has left by then.
@@ -253,24 +260,34 @@ func (c *Client) NoteLoss(ctx context.Context) error {
 
 // ImportBundle is as in [Care].
 func (c *Client) ImportBundle(ctx context.Context, path string, options BundleImport, progress func(Progress)) (BundleReport, error) {
-	body, err := json.Marshal(bundleIn{path, options})
+	return follow[BundleReport](ctx, c, "/v1/bundle/import", bundleIn{path, options}, progress)
+}
+
+// RebuildIndex is as in [Care].
+func (c *Client) RebuildIndex(ctx context.Context, progress func(Progress)) (IndexReport, error) {
+	return follow[IndexReport](ctx, c, "/v1/index/rebuild", one{}, progress)
+}
+
+// follow asks for what takes a while and reads the lines of the answer.
+func follow[R any](ctx context.Context, c *Client, path string, in any, progress func(Progress)) (none R, err error) {
+	body, err := json.Marshal(in)
 	if err != nil {
-		return BundleReport{}, err
+		return none, err
 	}
-	res, err := c.send(ctx, "/v1/bundle/import", bytes.NewReader(body))
+	res, err := c.send(ctx, path, bytes.NewReader(body))
 	if err != nil {
-		return BundleReport{}, err
+		return none, err
 	}
 	defer res.Body.Close()
 	lines := json.NewDecoder(io.LimitReader(res.Body, maxAnswer))
 	for {
-		var line bundleOut
+		var line progressOut[R]
 		if err := lines.Decode(&line); err != nil {
-			return BundleReport{}, fmt.Errorf("%w: %w", errShort, err)
+			return none, fmt.Errorf("%w: %w", errShort, err)
 		}
 		switch {
 		case line.Failed != nil:
-			return BundleReport{}, line.Failed
+			return none, line.Failed
 		case line.Report != nil:
 			return *line.Report, nil
 		case line.Progress != nil && progress != nil:

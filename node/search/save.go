@@ -69,8 +69,7 @@ func parseSet(b []byte) (s savedSet, err error) {
 }
 
 // load takes up what was saved in the directory. What is damaged is left out
-// and removed, and then the state is not known. It fails only when the
-// directory cannot be used at all.
+// and removed. It fails only when the directory cannot be used at all.
 func (x *Index) load() error {
 	if err := os.MkdirAll(x.opt.Dir, 0o700); err != nil {
 		return fmt.Errorf("make the directory of the search index: %w", err)
@@ -89,9 +88,9 @@ func (x *Index) load() error {
 		if err == nil {
 			x.state = set.State
 			views, err = x.loadViews(set)
+			x.damaged.Store(err != nil)
 		}
 		if err != nil {
-			x.state = nil
 			x.opt.Logger.Warn("a part of the search index is made again", "err", err)
 		}
 	}
@@ -134,7 +133,8 @@ func (x *Index) loadViews(set savedSet) (views []view, bad error) {
 }
 
 // State is what [Index.Save] was last given, in this run or an earlier one; nil
-// where nothing is saved, or not all of it is there.
+// where nothing is saved. With [Index.Damaged] some of the listings for which it
+// stands are not there.
 func (x *Index) State() []byte {
 	x.saving.Lock()
 	defer x.saving.Unlock()
