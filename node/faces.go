@@ -24,7 +24,7 @@ func (n *Node) newWeb() (*web.Server, error) {
 	}
 	return web.New(web.Options{
 		Public: n.public, Ops: n.ops, Catalog: n, Locale: n.locale, Operator: n.operator,
-		BaseURL: n.o.Config.Public.URL, Demo: n.demo(), Cadence: n.cadence, Now: n.o.Now,
+		BaseURL: n.o.Config.Public.URL, Demo: n.demo(), Cadence: n.cadence, Vocabulary: n.hsdsVocabulary, Now: n.o.Now,
 		CutOff: n.cutOff, Ready: n.isReady, Metrics: metrics, Logger: n.o.Logger,
 	})
 }

@@ -34,6 +34,7 @@ import (
 	"github.com/2ps-project/waymark/node/catalog"
 	"github.com/2ps-project/waymark/node/control"
 	"github.com/2ps-project/waymark/node/editorial"
+	"github.com/2ps-project/waymark/node/hsds"
 	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/locale"
 	"github.com/2ps-project/waymark/node/search"
@@ -85,8 +86,9 @@ type Node struct {
 	takenDown     map[identity.OriginID][]feed.Key
 	voices        map[identity.OriginID]voice
 
-	seed    vocabulary // what the program comes with
-	learned uint64     // VocabularySeq of what is known; written by refreshing alone
+	seed    vocabulary                      // what the program comes with
+	learned uint64                          // VocabularySeq of what is known; written by refreshing alone
+	forHSDS atomic.Pointer[hsds.Vocabulary] // the same, as the API has it
 
 	refreshing, following, reconsidered errand // what follows a change of the registry or the docket
 

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/2ps-project/waymark/federation/identity"
 	"github.com/2ps-project/waymark/federation/registry"
+	"github.com/2ps-project/waymark/node/hsds"
 	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/listing/seed"
 	"github.com/2ps-project/waymark/node/locale"
@@ -103,6 +105,7 @@ func (n *Node) learn() {
 		return
 	}
 	n.learned = v.Seq
+	n.forHSDS.Store(v.hsds())
 	if v.Seq > 0 { // other nodes of this process may know more than one that has nothing
 		listing.Agree(v.codes())
 	}
@@ -131,6 +134,33 @@ func (v vocabulary) labels() locale.Labels {
 		}
 	}
 	return out
+}
+
+// hsdsVocabulary is what the API calls the codes.
+func (n *Node) hsdsVocabulary() hsds.Vocabulary {
+	if v := n.forHSDS.Load(); v != nil {
+		return *v
+	}
+	v := n.seed.hsds()
+	n.forHSDS.CompareAndSwap(nil, v)
+	return *v
+}
+
+// hsds is the vocabulary with its English names, as taxonomies of HSDS.
+func (v vocabulary) hsds() *hsds.Vocabulary {
+	list := make([]hsds.Taxonomy, 0, len(v.Taxonomies))
+	for _, t := range v.Taxonomies {
+		x := hsds.Taxonomy{Code: t.Code, Name: t.Labels["en"]}
+		if v.Seq > 0 {
+			x.Version = strconv.FormatUint(t.Seq, 10)
+		}
+		for _, m := range t.Terms {
+			x.Terms = append(x.Terms, hsds.Term{Code: m.Code, Name: m.Labels["en"], Parent: m.Parent})
+		}
+		list = append(list, x)
+	}
+	out := hsds.NewVocabulary(list)
+	return &out
 }
 
 // facets are the vocabularies whose words find listings.

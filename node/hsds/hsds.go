@@ -87,6 +87,7 @@ func (r *Row) check(seen map[string]string) {
 	if r.Document == nil {
 		return
 	}
+	Strip(r.Document)
 	l, faults := r.Document.Listing()
 	r.Faults = append(r.Faults, faults...)
 	r.Faults = append(r.Faults, l.CheckServe()...)

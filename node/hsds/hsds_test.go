@@ -400,6 +400,5 @@ func served(d listing.Document) []byte {
 
 // item is a public document as it stands in a list.
 func item(d listing.Document) []byte {
-	l, _ := d.Listing()
-	return hsds.ListItem(hsds.Plain(d, l, hsds.NewVocabulary(nil), nil), "organization", "program").JSON()
+	return hsds.ListItem("service", d, "organization", "program").JSON()
 }

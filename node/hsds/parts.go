@@ -64,9 +64,9 @@ func Place(plain listing.Document, l *listing.Listing, id string) (listing.Docum
 	return nil, false
 }
 
-// ListItem returns an object as it stands in a list: what has one value, and of
-// the objects in it the same.
-func ListItem(m map[string]any, inner ...string) listing.Document {
+// ListItem returns an object of HSDS as it stands in a list: what has one value,
+// of the objects in it the same, and what HSDS requires.
+func ListItem(object string, m map[string]any, inner ...string) listing.Document {
 	item := scalars(m)
 	for _, name := range inner {
 		if one, ok := m[name].(map[string]any); ok {
@@ -79,6 +79,8 @@ func ListItem(m map[string]any, inner ...string) listing.Document {
 			item[name] = sub
 		}
 	}
+	id, _ := item["id"].(string)
+	complete(object, item, id)
 	return item
 }
 

@@ -246,6 +246,10 @@ func (a *API) write(w http.ResponseWriter, r *http.Request, v any) {
 
 // send writes a body with its weak ETag, or that it has not changed.
 func (a *API) send(w http.ResponseWriter, r *http.Request, body []byte) {
+	a.sendAs(w, r, "application/json; charset=utf-8", body)
+}
+
+func (a *API) sendAs(w http.ResponseWriter, r *http.Request, kind string, body []byte) {
 	sum := sha256.Sum256(body)
 	tag := `W/"` + hex.EncodeToString(sum[:12]) + `"`
 	h := w.Header()
@@ -259,7 +263,7 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, body []byte) {
 			return
 		}
 	}
-	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Content-Type", kind)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body)
 }

@@ -2,9 +2,9 @@ package api
 
 import (
 	"context"
-	_ "embed"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,9 +14,6 @@ import (
 	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/search"
 )
-
-//go:embed openapi.json
-var openAPI []byte
 
 func (a *API) base(r *http.Request) string {
 	if a.opt.BaseURL != "" {
@@ -35,16 +32,14 @@ func (a *API) info(w http.ResponseWriter, r *http.Request) {
 	a.write(w, r, hsds.Info(base+"/hsds/profile", base+"/hsds/openapi.json"))
 }
 
-func (a *API) openAPI(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "no-cache")
-	a.send(w, r, openAPI)
-}
-
 // hsdsRoutes adds the lists of HSDS, each also as single items.
 func (a *API) hsdsRoutes() {
 	a.mux.HandleFunc("/hsds", methods(a.info, http.MethodGet))
 	a.mux.HandleFunc("/hsds/{$}", methods(a.info, http.MethodGet))
 	a.mux.HandleFunc("/hsds/openapi.json", methods(a.openAPI, http.MethodGet))
+	a.mux.HandleFunc("/hsds/profile", methods(a.profile, http.MethodGet))
+	a.mux.HandleFunc("/hsds/profile/{file}", methods(a.profileSchema, http.MethodGet))
+	a.mux.HandleFunc("/hsds/profile/patch/{file}", methods(a.profilePatch, http.MethodGet))
 	for _, l := range hsdsLists {
 		a.mux.HandleFunc("/hsds/"+l.name, methods(func(w http.ResponseWriter, r *http.Request) { a.hsdsList(w, r, l) }, http.MethodGet, http.MethodPost))
 		a.mux.HandleFunc("/hsds/"+l.name+"/{id}", methods(func(w http.ResponseWriter, r *http.Request) { a.hsdsItem(w, r, l) }, http.MethodGet))
@@ -54,6 +49,7 @@ func (a *API) hsdsRoutes() {
 // hsdsList is a list of HSDS: how its rows are found, and what each is.
 type hsdsList struct {
 	name   string
+	object string   // of HSDS, that its rows are
 	params []string // beside those that every list has
 	inner  []string // objects that stand in an item of the list
 	// rows returns the ids from a place up to another of all rows that answer, in their
@@ -73,23 +69,23 @@ var filters = []string{
 
 var hsdsLists = []hsdsList{
 	{
-		name: "services", params: append([]string{"minimal"}, filters...), inner: []string{"organization", "program"},
+		name: "services", object: "service", params: append([]string{"minimal"}, filters...), inner: []string{"organization", "program"},
 		rows: (*API).serviceRows, item: (*API).serviceItem,
 	},
 	{
-		name: "organizations", params: append([]string{"full_service"}, filters...),
+		name: "organizations", object: "organization", params: append([]string{"full_service"}, filters...),
 		rows: keyRows(hsds.KeyOrganization), item: (*API).organizationItem,
 	},
 	{
-		name: "service_at_locations", params: append([]string{"postcode", "proximity"}, filters...), inner: []string{"service", "location"},
+		name: "service_at_locations", object: "service_at_location", params: append([]string{"postcode", "proximity"}, filters...), inner: []string{"service", "location"},
 		rows: keyRows(hsds.KeyLocation), item: (*API).placeItem,
 	},
 	{
-		name: "taxonomies", inner: []string{},
+		name: "taxonomies", object: "taxonomy", inner: []string{},
 		rows: objectRows((*API).taxonomies), item: objectItem((*API).taxonomies),
 	},
 	{
-		name: "taxonomy_terms", params: []string{"taxonomy_id", "parent_id", "top_only"}, inner: []string{"taxonomy_detail"},
+		name: "taxonomy_terms", object: "taxonomy_term", params: []string{"taxonomy_id", "parent_id", "top_only"}, inner: []string{"taxonomy_detail"},
 		rows: objectRows((*API).terms), item: objectItem((*API).terms),
 	},
 }
@@ -171,7 +167,7 @@ func (a *API) row(ctx context.Context, l hsdsList, ask hsdsAsk, id string) ([]by
 	case ask.minimal:
 		d = hsds.Minimal(d)
 	case !ask.full && !ask.fullService:
-		d = hsds.ListItem(d, l.inner...)
+		d = hsds.ListItem(l.object, d, l.inner...)
 	}
 	return d.JSON(), nil
 }
@@ -194,16 +190,27 @@ func (a *API) hsdsItem(w http.ResponseWriter, r *http.Request, l hsdsList) {
 	a.send(w, r, d.JSON())
 }
 
-// plain is a listing as clients of plain HSDS need it.
-func (a *API) plain(p listing.Published) listing.Document {
+// plain is a listing as clients of plain HSDS need it; where it is wanted for a
+// list only, as it is: nothing of what is added stands there.
+func (a *API) plain(p listing.Published, ask hsdsAsk) listing.Document {
 	clock := a.clock()
+	if !ask.full && !ask.fullService {
+		d := maps.Clone(p.Document)
+		dated(d, p)
+		return d
+	}
 	d := hsds.Plain(p.Document, p.Listing, a.opt.Vocabulary(), func(ch *listing.Channel) bool {
 		return p.Listing.ChannelFreshness(ch, clock.Now, clock.Cadence) == listing.Lapsed
 	})
-	if _, said := d["last_modified"]; !said && !p.Modified.IsZero() {
+	dated(d, p)
+	return d
+}
+
+// dated says when a listing last changed, where it does not say so itself.
+func dated(d listing.Document, p listing.Published) {
+	if said, _ := d["last_modified"].(string); said == "" && !p.Modified.IsZero() {
 		d["last_modified"] = p.Modified.UTC().Format("2006-01-02T15:04:05Z")
 	}
-	return d
 }
 
 // shown is a listing by its id, or [listing.ErrNotFound].
@@ -232,12 +239,12 @@ func (a *API) serviceRows(ctx context.Context, ask hsdsAsk, from, to int) (ids [
 	return ids, found.Total, found.Snapshot, err
 }
 
-func (a *API) serviceItem(ctx context.Context, _ hsdsAsk, id string) (listing.Document, error) {
+func (a *API) serviceItem(ctx context.Context, ask hsdsAsk, id string) (listing.Document, error) {
 	p, err := a.shown(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return a.plain(p), nil
+	return a.plain(p, ask), nil
 }
 
 // keyRows are the rows of what stands in services: each key of a kind that some
@@ -276,7 +283,7 @@ func (a *API) organizationItem(ctx context.Context, ask hsdsAsk, id string) (lis
 	if err != nil {
 		return nil, err
 	}
-	o, ok := hsds.Organization(a.plain(p), p.Listing)
+	o, ok := hsds.Organization(a.plain(p, ask), p.Listing)
 	if !ok {
 		return nil, listing.ErrNotFound
 	}
@@ -307,7 +314,7 @@ func (a *API) placeItem(ctx context.Context, ask hsdsAsk, id string) (listing.Do
 	if err != nil {
 		return nil, err
 	}
-	d, ok := hsds.Place(a.plain(p), p.Listing, id)
+	d, ok := hsds.Place(a.plain(p, ask), p.Listing, id)
 	if !ok {
 		return nil, listing.ErrNotFound
 	}

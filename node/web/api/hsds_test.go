@@ -125,3 +125,77 @@ func FuzzHSDSQuestion(f *testing.F) {
 		}
 	})
 }
+
+// TestOpenAPIDescribesTheLists: every parameter is described, every reference
+// leads somewhere, and what the profile adds is there.
+func TestOpenAPIDescribesTheLists(t *testing.T) {
+	h := handler(t, webtest.New(t, 1, "PL"), false)
+	raw := ask(h, "GET", "/hsds/openapi.json", "", "").Body.Bytes()
+	var doc map[string]any
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		t.Fatal(err)
+	}
+	lists := 0
+	for path, v := range doc["paths"].(map[string]any) {
+		get := v.(map[string]any)["get"].(map[string]any)
+		params, _ := get["parameters"].([]any)
+		for _, p := range params {
+			if m := p.(map[string]any); m["schema"] == nil {
+				t.Errorf("%s: the parameter %s is not described", path, m["name"])
+			}
+		}
+		if v.(map[string]any)["post"] != nil && strings.HasPrefix(path, "/hsds/") {
+			lists++
+		}
+	}
+	if lists != 5 {
+		t.Errorf("%d lists", lists)
+	}
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, x := range v {
+				walk(x)
+			}
+		case map[string]any:
+			if ref, ok := v["$ref"].(string); ok && !leads(doc, ref) {
+				t.Errorf("%s leads nowhere", ref)
+			}
+			for _, x := range v {
+				walk(x)
+			}
+		}
+	}
+	walk(doc)
+	if !leads(doc, "#/components/schemas/service/properties/channels") {
+		t.Error("the profile's fields are missing")
+	}
+}
+
+func leads(doc any, ref string) bool {
+	for part := range strings.SplitSeq(strings.TrimPrefix(ref, "#/"), "/") {
+		m, _ := doc.(map[string]any)
+		if doc = m[part]; doc == nil {
+			return false
+		}
+	}
+	return true
+}
+
+func TestProfileIsServed(t *testing.T) {
+	h := handler(t, webtest.New(t, 1, "PL"), false)
+	for path, kind := range map[string]string{
+		"/hsds/profile": "text/plain; charset=utf-8", "/hsds/profile/service.json": "application/json; charset=utf-8",
+		"/hsds/profile/phone.json": "application/json; charset=utf-8", "/hsds/profile/patch/service.json": "application/merge-patch+json",
+	} {
+		if r := ask(h, "GET", path, "", ""); r.Code != 200 || r.Header().Get("Content-Type") != kind || r.Header().Get("ETag") == "" {
+			t.Errorf("%s: %d %v", path, r.Code, r.Header())
+		}
+	}
+	for _, path := range []string{"/hsds/profile/none.json", "/hsds/profile/patch/unit.json"} {
+		if r := ask(h, "GET", path, "", ""); r.Code != 404 {
+			t.Errorf("%s: %d", path, r.Code)
+		}
+	}
+}
