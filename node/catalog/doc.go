@@ -202,6 +202,19 @@ func points(l *listing.Listing) []search.Point {
 	return out
 }
 
+// codeWords are what a code says of a listing, in English: whoever asks for a
+// helpline in any language finds what calls itself by another name.
+var codeWords = map[string]string{
+	"helpline": "helpline", "anonymous_chat": "anonymous chat", "email_advice": "advice email", "self_assessment": "questionnaire",
+	"self_help_programme": "programme", "guided_online_programme": "programme online", "counselling": "counselling",
+	"psychotherapy_individual": "psychotherapy", "psychotherapy_group": "psychotherapy group", "medical_psychiatric": "psychiatrist",
+	"peer_support": "group", "family_support": "family", "professional_consultation": "professional advice", "training": "training",
+	"information_resource": "information", "crisis_line": "crisis",
+
+	"partner_family": "partner family", "friend_colleague": "friend colleague", "parent_of_young_person": "parent",
+	"self.csam_use": "csam",
+}
+
 // texts are what a listing can be found by.
 func texts(country string, l *listing.Listing) []search.Text {
 	lang := l.TextLanguage
@@ -217,6 +230,9 @@ func texts(country string, l *listing.Listing) []search.Text {
 		}
 	}
 	add(lang, search.WeightName, l.Name, l.AlternateName)
+	for _, code := range slices.Concat(l.ServiceTypes, audience(l)) {
+		add("en", search.WeightKeyword, codeWords[code])
+	}
 	add(lang, search.WeightKeyword, l.OrganizationName())
 	add(lang, search.WeightSummary, l.EligibilityDescription, l.ApplicationProcess)
 	add(lang, search.WeightBody, l.Description, l.InterpretationServices, l.FeesDescription)

@@ -153,3 +153,9 @@ func equal[T comparable](a, b []T) bool {
 
 // BytesOf is the memory of words.
 func BytesOf(words []uint64) []byte { return asBytes(words) }
+
+// WordsOf returns how many things a question asks for.
+func WordsOf(text, lang string) int {
+	_, list := parseText(text, analysis.Find(lang))
+	return len(list)
+}

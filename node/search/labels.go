@@ -8,9 +8,18 @@ import (
 
 // labels finds codes by the words of their labels in all languages.
 type labels struct {
-	terms dict
-	codes [][]code // of each term
-	langs uint16
+	terms   dict
+	codes   [][]code // of each term
+	phrases map[string][]phraseLabel
+	langs   uint16
+}
+
+// phraseLabel is a label of several words. It counts where a question has all
+// of them: "my son" stands for a code for which neither word stands alone.
+type phraseLabel struct {
+	lang  analysis.Language
+	stems []string // but for the first, under which it is filed
+	code  code
 }
 
 // code is a value of a stored facet.
@@ -21,32 +30,20 @@ type code struct {
 
 // Bounds on the labels of the vocabularies.
 const (
-	maxLabels    = 20000
-	maxLabelSize = 300 // bytes
+	maxLabels     = 20000
+	maxLabelSize  = 300 // bytes
+	maxLabelWords = 5   // that say something; a label of more is a sentence, and nobody asks for it
 )
 
 func newLabels(list []Label) *labels {
-	l := &labels{}
+	l := &labels{phrases: map[string][]phraseLabel{}}
 	by := map[string][]code{}
 	for _, e := range limit(list, maxLabels) {
 		facet := slices.Index(storedNames[:5], e.Facet)
 		if facet < 0 || e.Code == "" || len(e.Code) > maxIDLen {
 			continue
 		}
-		c := code{facet, e.Code}
-		lang := analysis.Find(e.Language)
-		if lang >= 0 {
-			l.langs |= 1 << lang
-		}
-		for _, w := range analysis.Fold(e.Text[:min(len(e.Text), maxLabelSize)]) {
-			if len(w) < 3 || lang.Stop(w) {
-				continue
-			}
-			add(by, w, c)
-			if lang >= 0 {
-				lang.Terms(w, func(key string) { add(by, key, c) })
-			}
-		}
+		l.add(by, code{facet, e.Code}, analysis.Find(e.Language), e.Text[:min(len(e.Text), maxLabelSize)])
 	}
 	names := make([]string, 0, len(by))
 	for n := range by {
@@ -60,16 +57,86 @@ func newLabels(list []Label) *labels {
 	return l
 }
 
-func add(by map[string][]code, term string, c code) {
-	if !slices.Contains(by[term], c) {
-		by[term] = append(by[term], c)
+func (l *labels) add(by map[string][]code, c code, lang analysis.Language, text string) {
+	if lang >= 0 {
+		l.langs |= 1 << lang
+	}
+	all := analysis.Fold(text)
+	words := slices.DeleteFunc(slices.Clone(all), lang.Idle)
+	if len(words) < 2 {
+		words = all // "without name": what carries nothing in a question carries this label
+	}
+	switch {
+	case len(words) == 0 || len(words) > maxLabelWords:
+	case len(words) == 1:
+		for _, key := range []string{words[0], labelKey(lang, words[0])} {
+			if !slices.Contains(by[key], c) {
+				by[key] = append(by[key], c)
+			}
+		}
+	default:
+		for i := range words {
+			words[i] = lang.Stem(words[i])
+		}
+		l.phrases[words[0]] = append(l.phrases[words[0]], phraseLabel{lang, words[1:], c})
 	}
 }
 
-// of returns the codes that a term of a question stands for.
-func (l *labels) of(term string) []code {
-	if i := l.terms.find(term); i >= 0 {
-		return l.codes[i]
+// labelKey is the term under which the stem of a word of a label is filed.
+func labelKey(lang analysis.Language, word string) string {
+	if lang < 0 {
+		return word
 	}
-	return nil
+	return lang.Key(lang.Stem(word))
+}
+
+// of returns the codes for which a folded word stands alone, in any language.
+func (l *labels) of(word string) []code {
+	var out []code
+	try := func(key string) {
+		if i := l.terms.find(key); i >= 0 {
+			for _, c := range l.codes[i] {
+				if !slices.Contains(out, c) {
+					out = append(out, c)
+				}
+			}
+		}
+	}
+	try(word)
+	for lang := range analysis.Language(analysis.Count) {
+		if l.langs&(1<<lang) != 0 {
+			try(labelKey(lang, word))
+		}
+	}
+	return out
+}
+
+// together returns the codes for which several of the words of a question
+// stand together, by the word.
+func (l *labels) together(words []string) map[string][]code {
+	var out map[string][]code
+	for lang := range analysis.Language(analysis.Count) {
+		if l.langs&(1<<lang) == 0 {
+			continue
+		}
+		stems := make(map[string]string, len(words))
+		for _, w := range words {
+			stems[lang.Stem(w)] = w
+		}
+		for first, word := range stems {
+			for _, p := range l.phrases[first] {
+				if p.lang != lang || slices.ContainsFunc(p.stems, func(s string) bool { return stems[s] == "" }) {
+					continue
+				}
+				if out == nil {
+					out = map[string][]code{}
+				}
+				out[word] = append(out[word], p.code)
+				for _, s := range p.stems {
+					out[stems[s]] = append(out[stems[s]], p.code)
+				}
+			}
+		}
+	}
+	return out
 }

@@ -60,10 +60,11 @@ const (
 // Query is one question. The zero value asks for everything public, the best
 // first, in pages of 20.
 type Query struct {
-	// Text is what the reader wrote: any bytes. All its words must be found;
-	// when no listing has all, those with the most of them are the answer.
-	// The last word may be the beginning of one; words in double quotes must
-	// stand side by side as written.
+	// Text is what the reader wrote: any bytes. Listings that have all its words
+	// come first; where fewer than ten have all, those that have most of them
+	// follow: two thirds of three or more words, or, when none has so many, as
+	// many as any has. The last word may be the beginning of one; words in double
+	// quotes must stand side by side as written.
 	Text     string
 	Language string // of the page: BCP 47. Ranks, never hides
 	From     string // country of the reader, ISO 3166-1. Ranks, never hides; "" = not said
@@ -96,9 +97,14 @@ type Answer struct {
 	Facets        map[Facet][]Count // over all pages; a facet's own filter does not bound its counts
 	Snapshot      string            // to ask for further pages of the same list
 	Words         int               // words of the text that were looked for
-	Matched       int               // how many of them each hit has; fewer than Words when none has all
-	Typos         bool              // some word was found only by forgiving a typing mistake
+	Matched       int               // how many of them each hit has at least; fewer than Words where few have all
+	Corrected     []Correction      // words found only by forgiving a typing mistake, in the order of the text
 }
+
+// Correction is a word that no listing has, and the most frequent of the words
+// most like it that some have: what the reader may have meant. Both are folded;
+// [analysis.Spelled] finds how a listing writes it.
+type Correction struct{ Asked, Meant string }
 
 // Count is how many listings of an answer have a value.
 type Count struct {

@@ -89,7 +89,7 @@ func (e *evaluation) prepare(p *part) {
 }
 
 // ladder walks down the steps of the order: usable from here, in my language,
-// anonymous contact, open now, then freshness. At each it goes first to the
+// how many of the words, anonymous contact, open now, then freshness. At each it goes first to the
 // hits that are on the upper side, and steps over those that stand before the
 // page or behind it as a whole, so that few hits are ever looked at one by one.
 type ladder struct {
@@ -102,6 +102,7 @@ type ladder struct {
 const (
 	rungUsable = iota
 	rungLanguage
+	rungWords
 	rungAnonymous
 	rungOpen
 	rungFresh
@@ -130,17 +131,17 @@ func (l *ladder) descend(sets []docBits, n, rung int) {
 	case n <= few || rung == rungs:
 		l.leaf(sets, n, rung)
 		return
-	case rung == rungUsable && l.e.q.From == "" || rung == rungLanguage && l.e.q.Language == "":
+	case rung == rungUsable && l.e.q.From == "" || rung == rungLanguage && l.e.q.Language == "" || rung == rungWords && l.e.steps() < 2:
 		l.descend(sets, n, rung+1)
 		return
 	}
 	own := l.take(sets, rung)
 	defer func() { l.free[rung] = append(l.free[rung], own) }()
-	if rung == rungFresh {
-		for step := range freshnessSteps {
+	if steps := l.steps(rung); steps > 0 {
+		for step := range steps {
 			some := 0
 			for i := range sets {
-				some += sets[i].split(l.e.parts[i].day.sets[step].bits, own[i], nil)
+				some += sets[i].split(l.e.parts[i].step(rung, step), own[i], nil)
 			}
 			l.descend(own, some, rung+1)
 		}
@@ -158,6 +159,33 @@ func (l *ladder) descend(sets []docBits, n, rung int) {
 		sets[i].split(l.e.parts[i].rung(rung), nil, own[i])
 	}
 	l.descend(own, n-upper, rung+1)
+}
+
+// steps returns how many steps a rung has, the upper one first; 0 where it only
+// parts two sides.
+func (l *ladder) steps(rung int) int {
+	switch rung {
+	case rungWords:
+		return l.e.steps()
+	case rungFresh:
+		return freshnessSteps
+	}
+	return 0
+}
+
+func (p *part) step(rung, i int) docBits {
+	if rung == rungWords {
+		return p.steps[i]
+	}
+	return p.day.sets[i].bits
+}
+
+// steps returns how many numbers of words the hits have.
+func (e *evaluation) steps() int {
+	if len(e.parts) == 0 {
+		return 0
+	}
+	return len(e.parts[0].steps)
 }
 
 func (p *part) rung(i int) docBits {
@@ -313,8 +341,8 @@ func (e *evaluation) nearest(from, to int) {
 	e.cut(0, from, to)
 }
 
-// key is the ladder as a number: usable from here and in my language, then
-// anonymous contact, then open now, then freshness, and inside of these the
+// key is the ladder as a number: usable from here and in my language, then how
+// many of the words, then anonymous contact, then open now, then freshness, and inside of these the
 // text. The score is rounded, so that the last bits of a float never decide.
 func (e *evaluation) key(p *part, d uint32) uint64 {
 	switch e.q.Order {
@@ -329,6 +357,10 @@ func (e *evaluation) key(p *part, d uint32) uint64 {
 	}
 	var k uint64
 	for i := range rungFresh {
+		if i == rungWords {
+			k = k<<digits | uint64(p.stepOf(d))
+			continue
+		}
 		k <<= 1
 		if b := p.rung(i); b != nil && b.has(d) {
 			k |= 1
@@ -340,6 +372,17 @@ func (e *evaluation) key(p *part, d uint32) uint64 {
 		k |= uint64(min(p.score[d]*scoreSteps, math.MaxUint16))
 	}
 	return k
+}
+
+// stepOf returns the place of a hit among those that have more or fewer of the
+// words: the larger the more.
+func (p *part) stepOf(d uint32) int {
+	for i, s := range p.steps {
+		if s.has(d) {
+			return len(p.steps) - i
+		}
+	}
+	return 0
 }
 
 // scoreSteps is into how many buckets one unit of BM25 is divided.
@@ -368,9 +411,12 @@ func (e *evaluation) hit(c candidate) Hit {
 	why(s.anon.has(c.doc), WhyAnonymous)
 	why(h.Open == openTrue, WhyOpen)
 	why(p.day.steps[c.doc] == fresh, WhyFresh)
-	why(len(e.groups) > 0 && e.level == len(e.groups) && !e.typos, WhyWords)
-	why(len(e.groups) > 0 && e.level < len(e.groups), WhySomeWords)
-	why(e.typos, WhyTypo)
+	if len(e.groups) > 0 {
+		all := p.steps == nil || p.steps[0].has(c.doc)
+		why(all && len(e.typos) == 0, WhyWords)
+		why(!all, WhySomeWords)
+	}
+	why(len(e.typos) > 0, WhyTypo)
 	why(e.q.RadiusKM > 0, WhyNear)
 	return h
 }

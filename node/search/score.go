@@ -25,7 +25,7 @@ type matches struct {
 
 // findWords finds who has the words: in each part, text.
 func (e *evaluation) findWords() error {
-	list := parseText(e.q.Text, e.lang)
+	list := e.snap.wanted(e.q.Text, e.lang)
 	if len(list) == 0 {
 		return nil
 	}
@@ -34,9 +34,11 @@ func (e *evaluation) findWords() error {
 		if err := e.ctx.Err(); err != nil {
 			return err
 		}
-		forms, typo := e.snap.forms(w, e.lang)
+		forms, meant := e.snap.forms(w, e.lang)
 		e.groups = append(e.groups, forms)
-		e.typos = e.typos || typo
+		if meant != "" {
+			e.typos = append(e.typos, Correction{Asked: w.words[0], Meant: meant})
+		}
 		rarity := 0
 		for i := range e.parts {
 			p := &e.parts[i]
@@ -65,50 +67,82 @@ func (e *evaluation) findWords() error {
 		total += p.text.count()
 	}
 	e.level = len(list)
-	if total == 0 {
-		e.most(found)
+	if total == 0 || total < enough && quorum(len(list)) < len(list) {
+		e.fewer(found)
 	}
 	return e.ctx.Err()
 }
 
-// most narrows each part to the documents that have the most groups of all.
-func (e *evaluation) most(found [][]docBits) {
-	// How many groups a document has, as a binary number whose digits lie in
-	// sets: each group is added to 64 counters at once.
-	const digits = 6 // MaxWords is below 1 << digits
-	sums := make([][digits]docBits, len(e.parts))
+// enough is how many listings make an answer: where fewer have all of three or
+// more words, those that have most of them are shown as well.
+const enough = 10
+
+// quorum is how many of n words a listing must have to be shown where few have
+// all: two thirds of them.
+func quorum(n int) int { return (2*n + 2) / 3 }
+
+// fewer takes documents that do not have all groups: those that have a quorum,
+// as long as all with more are not enough, and if nobody has one, those with the
+// most.
+func (e *evaluation) fewer(found [][]docBits) {
+	sums := make([]counters, len(e.parts))
 	for i := range e.parts {
 		p := &e.parts[i]
-		for d := range digits {
-			sums[i][d] = e.memory.bits(p.view.seg.n)
+		sums[i] = e.countGroups(p.view.seg.n, found[i])
+		clear(p.text)
+	}
+	total := 0
+	for level := len(e.groups); level > 0; level-- {
+		if total >= enough || total > 0 && level < quorum(len(e.groups)) {
+			break
 		}
-		for _, b := range found[i] {
-			for at, carry := range b {
-				for d := 0; carry != 0; d++ {
-					sums[i][d][at], carry = sums[i][d][at]^carry, sums[i][d][at]&carry
-				}
+		e.level = level
+		for i := range e.parts {
+			p := &e.parts[i]
+			step := sums[i].exactly(level, e.memory.raw(p.view.seg.n), p.base)
+			total += step.count()
+			p.steps = append(p.steps, step)
+			p.text.or(step)
+		}
+	}
+	if total == 0 {
+		e.level = 0
+	}
+}
+
+// counters tells how many groups each document has, as a binary number whose
+// digits lie in sets: so a group is added to 64 documents at once.
+type counters [digits]docBits
+
+const digits = 6 // MaxWords is below 1 << digits
+
+func (e *evaluation) countGroups(n int, found []docBits) (c counters) {
+	for d := range c {
+		c[d] = e.memory.bits(n)
+	}
+	for _, b := range found {
+		for at, carry := range b {
+			for d := 0; carry != 0; d++ {
+				c[d][at], carry = c[d][at]^carry, c[d][at]&carry
 			}
 		}
-		copy(p.text, p.base)
 	}
-	e.level = 0
-	for d := digits - 1; d >= 0; d-- {
-		any := false
-		for i := range e.parts {
-			any = any || (&docSet{bits: sums[i][d]}).meets(e.parts[i].text)
-		}
-		if any {
-			e.level |= 1 << d
-			for i := range e.parts {
-				e.parts[i].text.and(sums[i][d])
+	return c
+}
+
+// exactly fills out with those of base that have so many groups.
+func (c *counters) exactly(level int, out, base docBits) docBits {
+	copy(out, base)
+	for d, digit := range c {
+		if level>>d&1 == 1 {
+			out.and(digit)
+		} else {
+			for i := range out {
+				out[i] &^= digit[i]
 			}
 		}
 	}
-	if e.level == 0 {
-		for i := range e.parts {
-			clear(e.parts[i].text)
-		}
-	}
+	return out
 }
 
 // resolve returns what a segment has of a form.
@@ -118,6 +152,9 @@ func (v *view) resolve(f form) (m matches, ok bool) {
 	switch f.kind {
 	case formPhrase:
 		m.docs, m.tf = v.phrase(f.phrase)
+		return m, len(m.docs) > 0
+	case formAll:
+		m.docs, m.tf = v.together(f.phrase)
 		return m, len(m.docs) > 0
 	case formCode:
 		m.set = s.facets[f.code.facet].of(f.code.name)

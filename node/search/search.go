@@ -74,7 +74,7 @@ type evaluation struct {
 	groups [][]form // what is wanted, in its forms
 	rarity []int    // listings that have each
 	level  int      // how many groups each hit has
-	typos  bool
+	typos  []Correction
 	total  int
 	counts [numFacets][]Count // by value
 	leaves []leaf
@@ -89,8 +89,11 @@ type part struct {
 	base docBits // who may be shown at all
 	have [][]matches
 	text docBits // who has the words; nil = no words asked
-	hits docBits
-	ages docBits // hits but for the filter by age; nil = there is none
+	// steps are those of text by how many words they have: all, all but one …;
+	// nil = every one has all.
+	steps []docBits
+	hits  docBits
+	ages  docBits // hits but for the filter by age; nil = there is none
 
 	usable, lang docBits // nil = not asked
 	day          *dayView
@@ -327,7 +330,7 @@ const maxCounts = 200
 
 // answer puts together the page that was asked for.
 func (e *evaluation) answer() Answer {
-	a := Answer{Total: e.total, Page: e.q.Page, PerPage: e.q.PerPage, Words: len(e.groups), Matched: e.level, Typos: e.typos,
+	a := Answer{Total: e.total, Page: e.q.Page, PerPage: e.q.PerPage, Words: len(e.groups), Matched: e.level, Corrected: e.typos,
 		Facets: make(map[Facet][]Count, numFacets)}
 	for f, name := range facetNames {
 		a.Facets[name] = e.list(f)

@@ -58,7 +58,9 @@ func newMaker(seed uint64, c country, code string, i int, today time.Time) *make
 	word := strings.ToLower(banks()["en"].say(m.owner.noun))
 	m.owner.host = word + strconv.Itoa(number+1) + "." + strings.ToLower(code) + ".example.org"
 
-	m.tag = c.mix[number%len(c.mix)]
+	// The languages move on with every round, so that a country has every sort of
+	// listing in each of them however many it has.
+	m.tag = c.mix[(i%Cycle/perOrganization+i/Cycle)%len(c.mix)]
 	m.bank = banks()[m.tag]
 	return m
 }

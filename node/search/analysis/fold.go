@@ -43,10 +43,14 @@ func foldSlow(r rune) string {
 }
 
 // joins tells whether r belongs to a word though it folds to nothing: marks,
-// soft hyphens and joiners that copied text carries inside words.
+// soft hyphens, joiners and marks of direction that copied text carries inside
+// words.
 func joins(r rune) bool {
 	switch r {
-	case 0x00AD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF:
+	case 0x00AD, 0xFEFF:
+		return true
+	}
+	if r >= 0x200B && r <= 0x200F || r >= 0x202A && r <= 0x202E || r >= 0x2060 && r <= 0x2069 { // no width, or only a direction
 		return true
 	}
 	return r >= 0x300 && unicode.In(r, unicode.Mn, unicode.Mc, unicode.Me)
@@ -58,16 +62,24 @@ const MaxWordBytes = 64
 // Words calls yield with every word of s, folded, in order. The slice is valid
 // during the call. Invalid UTF-8 separates words.
 func Words(s string, yield func(word []byte)) {
+	Spans(s, func(word []byte, _, _ int) { yield(word) })
+}
+
+// Spans is like [Words] and tells where in s each word begins and ends, in
+// bytes.
+func Spans(s string, yield func(word []byte, from, to int)) {
 	t := foldTable()
 	var buf [MaxWordBytes + utf8.UTFMax*4]byte
 	w := buf[:0]
+	from, to := 0, 0
 	flush := func() {
 		if len(w) > 0 {
-			yield(clip(w))
+			yield(clip(w), from, to)
 			w = buf[:0]
 		}
 	}
 	for i := 0; i < len(s); {
+		at := i
 		c := s[i]
 		if c < utf8.RuneSelf {
 			i++
@@ -79,7 +91,10 @@ func Words(s string, yield func(word []byte)) {
 				flush()
 				continue
 			}
-			if len(w) < MaxWordBytes {
+			if len(w) == 0 {
+				from = at
+			}
+			if to = i; len(w) < MaxWordBytes {
 				w = append(w, c)
 			}
 			continue
@@ -96,10 +111,16 @@ func Words(s string, yield func(word []byte)) {
 		}
 		switch {
 		case f != "":
-			if len(w) < MaxWordBytes {
+			if len(w) == 0 {
+				from = at
+			}
+			if to = i; len(w) < MaxWordBytes {
 				w = append(w, f[:min(len(f), utf8.UTFMax*4)]...)
 			}
 		case joins(r):
+			if len(w) > 0 && unicode.Is(unicode.M, r) {
+				to = i // a mark is seen with its letter
+			}
 		default:
 			flush()
 		}
@@ -124,4 +145,14 @@ func Fold(s string) []string {
 	var out []string
 	Words(s, func(w []byte) { out = append(out, string(w)) })
 	return out
+}
+
+// Spelled finds how a text writes a folded word: "młodzież" for "mlodziez".
+func Spelled(text, folded string) (word string, found bool) {
+	Spans(text, func(w []byte, from, to int) {
+		if !found && string(w) == folded {
+			word, found = text[from:to], true
+		}
+	})
+	return word, found
 }

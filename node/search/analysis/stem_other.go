@@ -34,7 +34,16 @@ var lithuanianEndings = newEndings(`
 	ti si
 `)
 
+// lithuanianWhole keeps apart what only the endings tell apart: žmona is a
+// wife, žmonės are people.
+var lithuanianWhole = map[string]string{
+	"zmona": "zmona", "zmonos": "zmona", "zmonai": "zmona", "zmonoms": "zmona", "zmonomis": "zmona",
+}
+
 func stemLithuanian(w string) string {
+	if s, ok := lithuanianWhole[w]; ok {
+		return s
+	}
 	s := lithuanianEndings.strip(w, 3)
 	switch {
 	case len(s) > 3 && strings.HasSuffix(s, "dz"): // zodzio, zod-is
