@@ -110,8 +110,7 @@ func (s *Site) place(w http.ResponseWriter, r *http.Request, l *locale.Language,
 		redirect(w, "/"+l.Tag()+"/in/"+lower+rest)
 		return "", false
 	}
-	member := slices.ContainsFunc(s.opt.Catalog.Countries(), func(c listing.CountryView) bool { return strings.EqualFold(c.Code, code) })
-	if !member && !known(l, code) {
+	if !s.known(l, code) && !slices.ContainsFunc(s.opt.Catalog.Countries(), func(c listing.CountryView) bool { return strings.EqualFold(c.Code, code) }) {
 		s.fail(w, l, http.StatusNotFound)
 		return "", false
 	}
@@ -127,11 +126,6 @@ func (v *countryView) member(l *locale.Language, c listing.CountryView, now time
 	v.Standing = standing(l, c.Code, listing.Standing{State: c.State, RolledBack: c.RolledBack, Since: c.Since})
 }
 
-func known(l *locale.Language, code string) bool {
-	for _, c := range l.CountryChoices() {
-		if c.Code == code {
-			return true
-		}
-	}
-	return false
+func (s *Site) known(l *locale.Language, code string) bool {
+	return slices.ContainsFunc(s.choices[l.Tag()].countries, func(c locale.Choice) bool { return c.Code == code })
 }

@@ -58,6 +58,9 @@ type Site struct {
 	pages  *page.Renderer
 	mux    *http.ServeMux
 	assets map[string]page.Asset
+
+	choices map[string]choices // by language tag
+
 	others atomic.Pointer[others] // as of a moment ago
 }
 
@@ -82,7 +85,10 @@ func New(opt Options) (*Site, error) {
 	if err != nil {
 		return nil, fmt.Errorf("public pages: %w", err)
 	}
-	s := &Site{opt: opt, mux: http.NewServeMux(), assets: map[string]page.Asset{}}
+	s := &Site{opt: opt, mux: http.NewServeMux(), assets: map[string]page.Asset{}, choices: map[string]choices{}}
+	for _, l := range opt.Locale.Languages() {
+		s.choices[l.Tag()] = newChoices(l)
+	}
 	s.pages, err = page.New(page.Options{
 		Locale: opt.Locale, Pages: own, Operator: s.operator, Crisis: s.crisis, Exit: s.leaveTo, Now: opt.Now, Demo: opt.Demo,
 		Funcs: func(*locale.Language) template.FuncMap { return template.FuncMap{"dict": dict} },

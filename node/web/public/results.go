@@ -97,7 +97,7 @@ func (s *Site) results(ctx context.Context, l *locale.Language, f form) (results
 	}
 	v := resultsView{
 		Here: "/" + l.Tag(), Total: answer.Total, Choice: choice(l, f), Gone: gone, Professional: q.Professional,
-		Facets: facets(l, f, answer.Facets), Countries: countryOptions(l, f.Country), Languages: languageOptions(l, f.Speaks),
+		Facets: facets(l, f, answer.Facets), Countries: s.countryOptions(l, f.Country), Languages: s.languageOptions(l, f.Speaks),
 		Form: f, Fields: f.fields(), Snapshot: answer.Snapshot, MostSaved: mostSaved,
 		SomeWords: answer.Total > 0 && answer.Matched < answer.Words,
 		Page:      max(answer.Page, 1), Pages: max((answer.Total+perPage-1)/perPage, 1),

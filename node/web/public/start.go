@@ -2,6 +2,7 @@ package public
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/2ps-project/waymark/node/listing"
@@ -32,9 +33,9 @@ var firstWays = []string{"live_chat", "async_message", "phone", "email", "video"
 
 // doors makes the form for readers in a country; "" = to be chosen.
 func (s *Site) doors(l *locale.Language, country string) doorsView {
-	v := doorsView{Here: "/" + l.Tag(), Names: doorNames, Code: country, Languages: languageOptions(l, l.Tag())}
+	v := doorsView{Here: "/" + l.Tag(), Names: doorNames, Code: country, Languages: s.languageOptions(l, l.Tag())}
 	if country == "" {
-		v.Countries = countryOptions(l, s.opt.Operator().Country)
+		v.Countries = s.countryOptions(l, s.opt.Operator().Country)
 	}
 	for _, w := range firstWays {
 		v.Ways = append(v.Ways, option{Code: w, Name: l.Term("channel", w)})
@@ -56,25 +57,29 @@ type member struct {
 
 func (s *Site) start(w http.ResponseWriter, _ *http.Request, l *locale.Language) {
 	s.render(w, http.StatusOK, "start", page.Page{Language: l, Index: true, Body: startView{
-		Here: "/" + l.Tag(), Doors: s.doors(l, ""), Members: members(l, s.opt.Catalog.Countries()),
+		Here: "/" + l.Tag(), Doors: s.doors(l, ""), Members: s.members(l),
 	}})
 }
 
-func countryOptions(l *locale.Language, chosen string) []option {
-	return options(l.CountryChoices(), chosen)
+// choices are the lists to choose from in one language. To put them into its
+// alphabet takes longer than the rest of a page, so it is done once.
+type choices struct {
+	countries []locale.Choice
+	languages []locale.Choice // of the service
 }
 
-// languageOptions leaves out the two written forms of Norwegian: who reads one
-// reads "Norwegian".
-func languageOptions(l *locale.Language, chosen string) []option {
-	choices := l.LanguageChoices()
-	kept := choices[:0]
-	for _, c := range choices {
-		if c.Code != "nb" && c.Code != "nn" {
-			kept = append(kept, c)
-		}
-	}
-	return options(kept, chosen)
+// newChoices leaves out the two written forms of Norwegian: who reads one reads
+// "Norwegian".
+func newChoices(l *locale.Language) choices {
+	return choices{l.CountryChoices(), slices.DeleteFunc(l.LanguageChoices(), func(c locale.Choice) bool { return c.Code == "nb" || c.Code == "nn" })}
+}
+
+func (s *Site) countryOptions(l *locale.Language, chosen string) []option {
+	return options(s.choices[l.Tag()].countries, chosen)
+}
+
+func (s *Site) languageOptions(l *locale.Language, chosen string) []option {
+	return options(s.choices[l.Tag()].languages, chosen)
 }
 
 func options(choices []locale.Choice, chosen string) []option {
@@ -86,7 +91,8 @@ func options(choices []locale.Choice, chosen string) []option {
 }
 
 // members returns the countries in the order of the language's alphabet.
-func members(l *locale.Language, views []listing.CountryView) []member {
+func (s *Site) members(l *locale.Language) []member {
+	views := s.opt.Catalog.Countries()
 	byCode := make(map[string]listing.CountryView, len(views))
 	for _, v := range views {
 		byCode[v.Code] = v
@@ -95,7 +101,7 @@ func members(l *locale.Language, views []listing.CountryView) []member {
 	add := func(v listing.CountryView) {
 		list = append(list, member{l.CountryName(v.Code), "/" + l.Tag() + "/in/" + strings.ToLower(v.Code), v.Listings})
 	}
-	for _, c := range l.CountryChoices() {
+	for _, c := range s.choices[l.Tag()].countries {
 		if v, ok := byCode[c.Code]; ok {
 			add(v)
 			delete(byCode, c.Code)
