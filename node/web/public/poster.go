@@ -68,7 +68,7 @@ func (s *Site) poster(w http.ResponseWriter, r *http.Request, l *locale.Language
 		return
 	}
 	v.Square, v.Back = code, "/"+l.Tag()+path
-	s.render(w, http.StatusOK, "poster", page.Page{Language: l, Title: l.Say("poster.title"), Country: country, Path: path + "/poster", Paper: true, Body: v})
+	s.render(w, http.StatusOK, "poster", page.Page{Language: l, Title: l.Say("poster.title"), Country: country, Path: path + "/poster", Body: v})
 }
 
 var hostName = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]{1,5})?$|^\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?$`)
