@@ -23,6 +23,9 @@ type acquaintances struct {
 	Federation identity.FederationID `cbor:"1,keyasint"`
 	Demo       bool                  `cbor:"2,keyasint,omitempty"`
 	Nodes      []acquaintance        `cbor:"3,keyasint"`
+	// Asked is as what a further machine of a country has asked for its place (see
+	// [enroll.MachineRequest]); empty on a node that has had one.
+	Asked string `cbor:"4,keyasint,omitempty"`
 }
 
 type acquaintance struct {
@@ -113,10 +116,16 @@ var errDataLost = &control.Error{
 	Next:    "Leave the node connected: it fetches the registry and all listings back from the others; then try again.",
 }
 
-// lostMember reports whether the registry that named this node is lost here and
-// is to be fetched back.
-func (n *Node) lostMember() bool {
+// outside is why this node can do nothing although it knows its federation: the
+// registry that named it is lost here, or does not name it yet; nil else.
+func (n *Node) outside() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.known != nil
+	switch {
+	case n.known == nil:
+		return nil
+	case n.known.Asked != "":
+		return errWaits(n.known.Asked)
+	}
+	return errDataLost
 }

@@ -70,7 +70,10 @@ func (n *Node) alarms(st *control.Status) {
 	n.mu.Lock()
 	known, stopped := n.known, n.stopped
 	n.mu.Unlock()
-	if known != nil {
+	if known != nil && known.Asked != "" {
+		e := errWaits(known.Asked)
+		add("machine_waits", e.Message, e.Next)
+	} else if known != nil {
 		next := "Leave the node connected: it fetches the registry and all listings back from the others."
 		if len(known.Nodes) == 0 {
 			next = "No other node has a copy. Stop this one and put the last backup of its directory in place."

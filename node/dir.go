@@ -18,6 +18,8 @@ const (
 	filePeers = "peers"         // the federation's nodes, for a node that lost its database
 	fileJoin  = "joining"       // how far joining has got; gone once admitted
 
+	fileMachine = "machine.request" // what a further machine of a country asks for; gone once it is let in
+
 	dirInvitations = "invitations" // given out, and the knocks that came
 )
 

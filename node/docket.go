@@ -258,7 +258,7 @@ func (n *Node) follow(m registry.Member) {
 		n.o.Logger.Error("the new keys could not be put into use", "err", err)
 	}
 	p := n.publisher.Load()
-	if p == nil {
+	if p == nil || !n.publishes(m) {
 		return
 	}
 	if p.Quarantined() != nil {

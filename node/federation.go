@@ -192,6 +192,9 @@ func (n *Node) fits(m registry.Member) error {
 	if m.Country != n.o.Config.Country {
 		return fmt.Errorf("the configuration says country %s, the registry knows this node as one of %s; put country = %q into %s", n.o.Config.Country, m.Country, m.Country, config.FileName)
 	}
+	if !n.publishes(m) {
+		return nil // a mirror needs none
+	}
 	// One that was revoked is no mistake: the administrator gives the country
 	// another one with this node.
 	id := n.keys().publish.ID()
@@ -271,84 +274,6 @@ func (n *Node) admitted(ctx context.Context) (registry.Member, error) {
 	}
 }
 
-// runMember publishes and replicates, once admitted.
-func (n *Node) runMember(ctx context.Context) error {
-	m, err := n.admitted(ctx)
-	if err != nil {
-		return nil // stopped before it was admitted
-	}
-	if err := n.settleKeys(m); err != nil {
-		return err
-	}
-	if err := n.fits(m); err != nil {
-		n.o.Logger.Error("this node takes no part in its federation", "err", err)
-		n.mu.Lock()
-		n.stopped = err
-		n.mu.Unlock()
-		return nil // a person must mend it; trying again would not
-	}
-	n.keepPeers()
-	if !n.wasMember {
-		if err := n.catalog.Rebuild(ctx, nil); err != nil { // feeds whose country was not known before
-			return err
-		}
-	}
-	var rep *replication.Replicator
-	publisher, err := feed.NewPublisher(feed.PublisherOptions{
-		Federation: n.state().Federation(), Origin: m.Origin, Store: n.store, Appender: n,
-		Keys: n.feedKeys, Registry: n.registrySeq,
-		PublishKey: n.keys().publish, AdminKey: n.keys().admin, GuardPath: filepath.Join(n.o.Dir, fileGuard),
-		Announce: func(v *feed.Verified) { rep.Announce(ctx, v) },
-		Damaged:  func(err error) { rep.Rots(m.Origin, err) },
-		Logger:   n.o.Logger, Now: n.o.Now,
-		Limits: func() feed.Limits { return limits(n.state().Policy()) },
-	})
-	if err != nil {
-		return err
-	}
-	rep, err = replication.New(replication.Options{
-		Own: m.Origin, Store: n.store, Appender: n, Docket: n.docket, Owner: n.owns, OwnBeat: publisher.SeenBeat, Rules: n.rules, RegistrySeq: n.registrySeq, Peers: n.peers,
-		Client: n.transport.Client(), Reset: n.transport.Reset, Shared: publisher.Shared, Beat: publisher.Beat,
-		NewerOwn:    publisher.Seen,
-		Adopted:     func() { n.adopt(publisher, m.Origin) },
-		NewRegistry: func(uint64) { n.keeper.Load().Poke() },
-		Gossip:      n.spread, Logger: n.o.Logger, Now: n.o.Now,
-	})
-	if err != nil {
-		return err
-	}
-	n.replicator.Store(rep)
-	n.publisher.Store(publisher)
-	n.once.Do(func() { close(n.signing) })
-	n.renew() // where a new key or epoch came while the node was down
-
-	sup := suture.NewSimple("member")
-	sup.Add(service{"replication", rep.Run})
-	sup.Add(service{"desk", func(context.Context) error {
-		if publisher.Quarantined() == nil {
-			n.reclaim(m.Origin, false) // what a process that was killed in between did not come to
-		}
-		return nil
-	}})
-	sup.Add(service{"docket", n.runDocket})
-	sup.Add(service{"upkeep", n.upkeep})
-	if n.o.Config.Federation.OutboundOnly {
-		sup.Add(service{"way back", func(ctx context.Context) error { return n.transport.KeepReverse(ctx, n.gates, 0) }})
-	} else {
-		g, err := n.openGossip(rep)
-		if err != nil {
-			return err
-		}
-		n.gossip.Store(g)
-		sup.Add(service{"gossip", g.Run})
-		sup.Add(service{"admissions", n.runAdmissions})
-	}
-	if err := sup.Serve(ctx); err != nil && ctx.Err() == nil {
-		return err
-	}
-	return nil
-}
-
 // adopt goes on publishing after the own feed was fetched back from peers.
 func (n *Node) adopt(p *feed.Publisher, own identity.OriginID) {
 	stopped := p.Quarantined() != nil
@@ -392,11 +317,15 @@ func (n *Node) lost(id identity.NodeID) {
 }
 
 // openGossip connects gossip's hints with replication.
-func (n *Node) openGossip(rep *replication.Replicator) (*gossip.Gossip, error) {
+func (n *Node) openGossip() (*gossip.Gossip, error) {
 	return gossip.New(gossip.Options{
 		Transport: n.transport, Self: n.id, Federation: n.state().Federation(),
 		Peers: n.gossipPeers, State: n.summary, Logger: n.o.Logger,
-		Hinted: func(from identity.NodeID, h gossip.Hint) { rep.HeardHead(context.Background(), from, h.Body) },
+		Hinted: func(from identity.NodeID, h gossip.Hint) {
+			if rep := n.replicator.Load(); rep != nil {
+				rep.HeardHead(context.Background(), from, h.Body)
+			}
+		},
 		Heard: func(from identity.NodeID, s gossip.Summary) {
 			if s.RegistrySeq > n.registrySeq() {
 				n.keeper.Load().Poke()
@@ -405,7 +334,9 @@ func (n *Node) openGossip(rep *replication.Replicator) (*gossip.Gossip, error) {
 			for _, f := range s.Feeds {
 				marks = append(marks, replication.Mark{Origin: f.Origin, Epoch: f.Epoch, N: f.N})
 			}
-			rep.Heard(from, marks)
+			if rep := n.replicator.Load(); rep != nil {
+				rep.Heard(from, marks)
+			}
 		},
 	})
 }

@@ -21,11 +21,17 @@ import (
 // and the configuration last, so that a directory with a configuration is a
 // whole node; what it made is removed again when it fails. It refuses a
 // directory that holds a node or a part of one.
-func Init(dir string, c config.Config) (err error) {
+func Init(dir string, c config.Config) error {
+	return initWith(dir, c, func() error { return nil })
+}
+
+// initWith is Init with something that is done when the keys are there.
+func initWith(dir string, c config.Config, then func() error) (err error) {
 	if err := checkEmpty(dir); err != nil {
 		return err
 	}
 	keys := filepath.Join(dir, dirKeys)
+	_, there := os.Lstat(dir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the directory: %w", err)
 	}
@@ -35,6 +41,9 @@ func Init(dir string, c config.Config) (err error) {
 	defer func() {
 		if err != nil {
 			_ = os.RemoveAll(keys) // made above: nothing of anybody else's
+			if errors.Is(there, fs.ErrNotExist) {
+				_ = os.Remove(dir)
+			}
 		}
 	}()
 	for _, role := range []identity.Role{identity.RoleAdmin, identity.RolePublish, identity.RoleNode} {
@@ -51,6 +60,9 @@ func Init(dir string, c config.Config) (err error) {
 		return err
 	}
 	if err := seal.Save(filepath.Join(keys, string(identity.RoleSeal)+".key")); err != nil {
+		return err
+	}
+	if err := then(); err != nil {
 		return err
 	}
 	return c.Write(dir)
@@ -125,6 +137,9 @@ func Found(_ context.Context, dir string, c config.Config, name string, demo boo
 		return &control.Error{Class: control.Refused, Code: "already_member",
 			Message: fmt.Sprintf("This node belongs to the federation%s already. A second one would part its country from the others.", known),
 			Next:    fmt.Sprintf("Run it with: waymark serve --dir %s", dir)}
+	}
+	if known, err := loadAcquaintances(dir); err == nil && known != nil && known.Asked != "" {
+		return errWaits(known.Asked)
 	}
 	_, signed := os.Stat(filepath.Join(dir, fileGuard))
 	if known, err := loadAcquaintances(dir); err == nil && known != nil && len(known.Nodes) > 0 || signed == nil {

@@ -187,7 +187,7 @@ func explainJoin(err error) error {
 	}
 	class := control.Refused
 	switch r.Code {
-	case enroll.Typo, enroll.NoInvitation, enroll.NoRequest, enroll.NeedsFile:
+	case enroll.Typo, enroll.NoInvitation, enroll.NoRequest, enroll.NeedsFile, enroll.NoTicket, enroll.NoMachine, enroll.OtherSheet, enroll.OtherKey:
 		class = control.Usage
 	case enroll.Unreachable, enroll.NotReady, enroll.Clock:
 		class = control.Failed
@@ -247,7 +247,9 @@ func (n *Node) returning(last uint64) error {
 	if len(known.Nodes) == 0 {
 		return nil // nobody has a copy; status says so
 	}
-	n.o.Logger.Warn("the registry is missing here; it is fetched back from the other nodes", "entries", last)
+	if known.Asked == "" {
+		n.o.Logger.Warn("the registry is missing here; it is fetched back from the other nodes", "entries", last)
+	}
 	if n.keeper.Load() == nil {
 		if err := n.openKeeper(known.Federation, known.ids(), false); err != nil {
 			return err
@@ -314,6 +316,7 @@ func (n *Node) runJoin(ctx context.Context) error {
 	defer tick.Stop()
 	var asked time.Time
 	for {
+		changed := n.keeper.Load().Changed()
 		if _, in := n.self(); in {
 			n.mu.Lock()
 			n.join, n.known = nil, nil
@@ -322,7 +325,10 @@ func (n *Node) runJoin(ctx context.Context) error {
 			return nil
 		}
 		n.mu.Lock()
-		j := n.join
+		j, poll := n.join, lostRegistryPoll
+		if n.known != nil && n.known.Asked != "" {
+			poll = joinPoll // somebody is waiting in front of it
+		}
 		n.mu.Unlock()
 		// A request that is carried has no connection to ask over, most likely.
 		carried := j != nil && len(j.Request) > 0
@@ -330,14 +336,14 @@ func (n *Node) runJoin(ctx context.Context) error {
 			asked = time.Now()
 			n.ask(ctx, *j)
 		}
-		if j == nil && time.Since(asked) > lostRegistryPoll {
+		if j == nil && time.Since(asked) >= poll {
 			asked = time.Now()
 			n.keeper.Load().Poke()
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-n.keeper.Load().Changed():
+		case <-changed:
 		case <-tick.C:
 		}
 	}
@@ -384,6 +390,9 @@ func (a *admin) Invite(ctx context.Context, country string, expiry time.Duration
 	if err != nil {
 		return control.Invitation{}, err
 	}
+	if !n.publishes(self) {
+		return control.Invitation{}, &control.Error{Class: control.Refused, Code: "mirror", Message: fmt.Sprintf("This node is a mirror of %s.", self.Country), Next: "Invite on the node that publishes. See which that is with: waymark node list"}
+	}
 	if err := n.store.Room(); err != nil {
 		return control.Invitation{}, err // the registry could not take it either
 	}
@@ -392,6 +401,9 @@ func (a *admin) Invite(ctx context.Context, country string, expiry time.Duration
 	}
 	var contacts []enroll.Contact
 	for _, node := range self.Nodes {
+		if node.ID != n.id {
+			continue // the knocks are kept here
+		}
 		for _, e := range node.Endpoints {
 			contacts = append(contacts, enroll.Contact{Endpoint: e, Node: node.ID})
 		}

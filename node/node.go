@@ -363,7 +363,10 @@ func (n *Node) alias(o identity.OriginID, k feed.Key) feed.Key {
 // until the peers in reach have shown which own head they hold: a node that was
 // restored from an older copy must learn of it before it signs.
 func (n *Node) signer() (editorial.Publisher, error) {
-	if _, in := n.self(); in {
+	if m, in := n.self(); in {
+		if !n.publishes(m) {
+			return nil, n.errMirror(m)
+		}
 		limit := time.After(signerWait)
 		select {
 		case <-n.signing:
@@ -379,12 +382,22 @@ func (n *Node) signer() (editorial.Publisher, error) {
 	if p := n.publisher.Load(); p != nil {
 		return p, nil
 	}
-	if n.lostMember() {
-		return nil, errDataLost
+	if err := n.outside(); err != nil {
+		return nil, err
+	}
+	if m, ok := n.silenced(); ok {
+		return nil, errSilenced(m)
 	}
 	n.mu.Lock()
 	stopped := n.stopped
 	n.mu.Unlock()
+	if m, in := n.self(); in && stopped == nil {
+		return nil, &control.Error{
+			Class: control.Degraded, Code: "behind",
+			Message: fmt.Sprintf("Nothing can be published yet: what %s has published before is not all here.", m.Country),
+			Next:    "Edits are kept as drafts. Leave the node connected; see: waymark status",
+		}
+	}
 	if stopped != nil {
 		return nil, &control.Error{
 			Class: control.Degraded, Code: "federation_stopped",

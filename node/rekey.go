@@ -111,8 +111,8 @@ func (n *Node) member() (*registry.State, registry.Member, error) {
 	if m, ok := n.silenced(); ok {
 		return nil, registry.Member{}, errSilenced(m)
 	}
-	if n.lostMember() {
-		return nil, registry.Member{}, errDataLost
+	if err := n.outside(); err != nil {
+		return nil, registry.Member{}, err
 	}
 	return nil, registry.Member{}, &control.Error{Class: control.Refused, Code: "not_member", Message: "This node's country is not a member of a federation.",
 		Next: "Found a federation with waymark found, or join one with waymark join."}
@@ -222,7 +222,7 @@ func (a *admin) RecoverySheet(ctx context.Context) (control.Sheet, error) {
 	if err := n.changeKeys(ctx, s, ch, n.keys().admin, key); err != nil {
 		return control.Sheet{}, err
 	}
-	return control.Sheet{Country: m.Country, Federation: s.Name(), Key: key.ID().String(), Secret: secret}, nil
+	return control.Sheet{Country: m.Country, Federation: s.Name(), FederationID: s.Federation().String(), Key: key.ID().String(), Secret: secret}, nil
 }
 
 // RecoverKeys implements [control.Care].

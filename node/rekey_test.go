@@ -15,7 +15,7 @@ import (
 
 // keyed is a node of a member with nothing but its keys.
 func keyed(t *testing.T, m *registrytest.Member) *Node {
-	n := &Node{o: Options{Dir: t.TempDir(), Config: config.Config{Country: m.Country}}}
+	n := &Node{o: Options{Dir: t.TempDir(), Config: config.Config{Country: m.Country}}, id: m.Node()}
 	if err := os.Mkdir(filepath.Join(n.o.Dir, dirKeys), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestAKeyThatTheOthersRevokedIsReplaced(t *testing.T) {
 		t.Error("the new key is not in use")
 	}
 	stranger := keyed(t, f.Members["PL"])
-	stranger.o.Config.Country = "DE"
+	stranger.o.Config.Country, stranger.id = "DE", de.Node()
 	if err := stranger.fits(m); err == nil {
 		t.Error("a node with the key of another country fits")
 	}

@@ -20,7 +20,10 @@ func (a *admin) RestartFeed(ctx context.Context, takeBack bool) (control.KeyChan
 		return control.KeyChange{}, err
 	}
 	p := n.publisher.Load()
-	if p == nil {
+	switch {
+	case !n.publishes(m):
+		return control.KeyChange{}, n.errMirror(m)
+	case p == nil:
 		return control.KeyChange{}, errStarting
 	}
 	if err := n.newerElsewhere(m); err != nil && !takeBack {

@@ -13,7 +13,7 @@ import (
 )
 
 func (m *Main) countryCommand() *cobra.Command {
-	return group("country", "The countries of the federation", m.countryListCommand(), m.countrySheetCommand(), m.countryPendingCommand(), m.countryKnockCommand(), m.countryObjectCommand(), m.countryApproveCommand(), m.countrySuspendCommand(), m.countryResumeCommand(), m.countryWithdrawCommand(), m.countryExpelCommand(), m.countryRecoverCommand())
+	return group("country", "The countries of the federation", m.countryListCommand(), m.countrySheetCommand(), m.countryPendingCommand(), m.countryKnockCommand(), m.countryObjectCommand(), m.countryApproveCommand(), m.countrySuspendCommand(), m.countryResumeCommand(), m.countryWithdrawCommand(), m.countryExpelCommand(), m.countryRekeyCommand(), m.countryRecoverCommand())
 }
 
 func (m *Main) countryListCommand() *cobra.Command {

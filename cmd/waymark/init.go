@@ -15,13 +15,21 @@ func (m *Main) initCommand() *cobra.Command {
 	var country, operator, uses string
 	var basePort int
 	var advertise []string
+	var ticket, recover string
+	var byVote bool
 	cmd := &cobra.Command{
 		Use:   `init --country PL --operator "Name"`,
 		Short: "Make a node: its keys and its configuration",
 		Long: `Make a node: its keys and its configuration.
 
 The directory must not hold a node yet. The keys in DIR/keys are this country's
-voice: whoever has them can speak for it, and nobody can make them again.`,
+voice: whoever has them can speak for it, and nobody can make them again.
+
+A further machine of a country that is a member begins with a ticket, which any node
+of the federation writes: waymark node ticket. With the ticket alone the machine asks
+to be a mirror beside the one that publishes. To replace a machine that is lost, add
+--recover with the file of the recovery sheet, or with a kept copy of keys/admin.key;
+where all of that is lost, --by-vote, and the other countries decide.`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			c := config.Default()
@@ -34,6 +42,9 @@ voice: whoever has them can speak for it, and nobody can make them again.`,
 					return usageError{"--base-port: " + err.Error()}
 				}
 				c.Federation.Listen = reachable(c.Federation.Listen, advertise)
+			}
+			if ticket != "" || recover != "" || byVote {
+				return m.initMachine(c, ticket, recover, byVote)
 			}
 			if err := checkInit(c); err != nil {
 				return err
@@ -61,6 +72,9 @@ Then: waymark serve --dir %[2]s
 	f.StringVar(&uses, "operator-uses", "", "hosting company, proxy and DNS provider, told to readers at the foot of every page")
 	f.IntVar(&basePort, "base-port", 0, "use N for the public pages, N+1 admin, N+2 operations, N+6 federation, on 127.0.0.1")
 	f.StringSliceVar(&advertise, "advertise", nil, "HOST:PORT by which the other countries reach this node (default with --base-port: 127.0.0.1:N+6)")
+	f.StringVar(&ticket, "ticket", "", "make a further machine of a member country, by this file of waymark node ticket")
+	f.StringVar(&recover, "recover", "", "with --ticket: take the place of a lost machine, by this file: the recovery sheet or a copy of keys/admin.key")
+	f.BoolVar(&byVote, "by-vote", false, "with --ticket: the same where all keys and the sheet are lost; the other countries decide")
 	return cmd
 }
 

@@ -59,8 +59,8 @@ func (m *Main) keySheetCommand() *cobra.Command {
 		Use: "recovery-sheet", Short: "Make a recovery key and write its only copy to a file to print", Args: noArgs,
 		Long: `Make a recovery key and write its only copy to a file. Print it, put the paper into
 a safe, and remove the file. With it, and only with it, this country can replace its
-keys when all of them are lost: waymark key recover. A new sheet makes an older one
-worthless.`,
+keys alone when all of them are lost. The sheet says how: waymark init --recover. A
+new sheet makes an older one worthless.`,
 	}
 	cmd.Flags().StringVar(&to, "file", "", "the new file; required")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -77,7 +77,7 @@ worthless.`,
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(w, sheetText, sheet.Country, sheet.Federation, sheet.Key, sheet.Secret)
+			_, err = fmt.Fprintf(w, sheetText, sheet.Country, sheet.Federation, sheet.FederationID, sheet.Key, sheet.Country, sheet.Secret)
 			return err
 		})
 		if err != nil {
@@ -92,12 +92,18 @@ const sheetText = `WAYMARK RECOVERY SHEET
 
 Country     %s
 Federation  %s
+Its id      %s
 Key         %s
 
 Whoever has this sheet can speak for the country. Keep it in a safe, on paper,
-away from the node. If all keys of the country are lost:
+away from the node. If the machine or the keys of the country are lost:
 
-    waymark key recover SHEET-FILE
+1. Ask the administrator of any other country for a ticket. They make it with
+   waymark node ticket --country %s --file TICKET
+2. Type this sheet into a file, and make a new machine:
+   waymark init --ticket TICKET --recover SHEET-FILE --advertise HOST:PORT
+3. Send them the file that this names, start the new node with waymark serve, and
+   leave it running. After three days it takes the place of the lost one.
 
 Secret      %s
 `
@@ -106,24 +112,33 @@ func (m *Main) keyRecoverCommand() *cobra.Command {
 	return ask(m, &cobra.Command{
 		Use: "recover FILE", Short: "Replace lost keys with the help of the recovery sheet", Args: args(cobra.ExactArgs(1), "the file of a recovery sheet"),
 		Long: `Replace this country's admin and publish keys by new ones, signed with the recovery
-key of the sheet: typed into a file again, or as it was written. The node must run
-and still have its node key. It does not start without its key files: make a new node
-in another folder with waymark init, and put its keys/admin.key and keys/publish.key
-in the place of the lost ones first. The change takes effect after 72 hours, in which
-somebody with the present admin key can object; then start the node again.`,
+key of the sheet, on a node that still runs: somebody else may have the keys, and they
+are withdrawn. The change takes effect after 72 hours, in which somebody with the
+present admin key can object. Where the machine or its key files are lost, make a new
+one instead: waymark init --ticket TICKET --recover SHEET-FILE`,
 	}, func(ctx context.Context, node *control.Client, args []string) (control.KeyChange, error) {
 		content, err := readSmall(args[0])
 		if err != nil {
 			return control.KeyChange{}, err
 		}
-		for line := range strings.Lines(string(content)) {
-			line = strings.TrimSpace(line)
-			if label := "Secret"; len(line) > len(label) && strings.EqualFold(line[:len(label)], label) { // typed off paper
-				return node.RecoverKeys(ctx, strings.TrimSpace(line[len(label):]))
-			}
+		secret, ok := sheetLine(content, "Secret")
+		if !ok {
+			return control.KeyChange{}, usageError{fmt.Sprintf("%s is no recovery sheet: it has no line that begins with Secret.", args[0])}
 		}
-		return control.KeyChange{}, usageError{fmt.Sprintf("%s is no recovery sheet: it has no line that begins with Secret.", args[0])}
+		return node.RecoverKeys(ctx, secret)
 	}, m.printKeyChange)
+}
+
+// sheetLine is what stands behind a label on a sheet, which may have been typed
+// off the paper.
+func sheetLine(sheet []byte, label string) (string, bool) {
+	for line := range strings.Lines(string(sheet)) {
+		line = strings.TrimSpace(line)
+		if len(line) > len(label) && strings.EqualFold(line[:len(label)], label) {
+			return strings.TrimSpace(line[len(label):]), true
+		}
+	}
+	return "", false
 }
 
 func (m *Main) keyObjectCommand() *cobra.Command {

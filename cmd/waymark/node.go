@@ -6,6 +6,8 @@ import (
 	"log/slog"
 
 	"github.com/2ps-project/waymark/config"
+	"github.com/2ps-project/waymark/federation/enroll"
+	"github.com/2ps-project/waymark/federation/identity"
 	"github.com/2ps-project/waymark/node"
 	"github.com/2ps-project/waymark/node/control"
 	"github.com/2ps-project/waymark/node/nodetest"
@@ -13,6 +15,12 @@ import (
 
 // makeNode makes the keys and the configuration of a new node.
 func makeNode(dir string, c config.Config) error { return node.Init(dir, c) }
+
+// makeMachine makes a further machine of a member country, and answers with the
+// file in which it asks for its place.
+func makeMachine(dir string, c config.Config, t *enroll.Ticket, instead bool, by *identity.Key) (string, error) {
+	return node.InitMachine(dir, c, t, instead, by)
+}
 
 // serve runs the node and calls ready once, when it answers.
 func serve(ctx context.Context, dir string, c config.Config, log *slog.Logger, ready func()) error {

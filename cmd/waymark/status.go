@@ -97,7 +97,7 @@ func (m *Main) printStatus(s control.Status) error {
 	for _, a := range s.Alarms {
 		fmt.Fprintf(m.Stdout, "\n! %s\n  Next: %s\n", plain(a.Text), plain(a.Next))
 	}
-	if s.Federation == "" && !slices.ContainsFunc(s.Alarms, func(a control.Alarm) bool { return a.Code == "data_lost" }) {
+	if s.Federation == "" && !slices.ContainsFunc(s.Alarms, func(a control.Alarm) bool { return a.Code == "data_lost" || a.Code == "machine_waits" }) {
 		fmt.Fprintf(m.Stdout, "\nNext: waymark found --name NAME or waymark join INVITATION, with --dir %s\n", m.dir)
 	}
 	return nil

@@ -54,6 +54,11 @@ const (
 	NoRequest    Code = "no_request"
 	NeedsFile    Code = "needs_file"
 	NoAdminKey   Code = "no_admin_key"
+	NoTicket     Code = "no_ticket"
+	NoMachine    Code = "no_machine_request"
+	OtherSheet   Code = "other_sheet"
+	OtherKey     Code = "other_key"
+	OldTicket    Code = "old_ticket"
 )
 
 // Refusal is a join that stopped: what happened and why, and what to do next,
@@ -100,6 +105,11 @@ var sentences = map[Code][2]string{
 	Lapsed:       {"The vote on this request ended on %s without enough approvals.", "Ask the country that invited you why, and for a new invitation."},
 	Late:         {"The numbers are older than %s, so they no longer count, and nobody was admitted.", "The newcomer gives waymark join again with the same invitation: both sides get new numbers. Then compare those."},
 	NoRequest:    {"This is no request to join: %s.", "Give the file that waymark join INVITATION --request has written."},
+	NoTicket:     {"This is no ticket for a machine: %s.", "Give the file that waymark node ticket has written."},
+	NoMachine:    {"This is no request of a machine: %s.", "Give the file machine.request of the new machine's directory."},
+	OtherSheet:   {"This sheet is not a valid one of %s.", "A newer sheet makes an older one worthless. Without any sheet the other countries can replace the keys together: waymark init --ticket TICKET --by-vote"},
+	OtherKey:     {"This key is not an admin key of %s that is in use.", "Take the newest copy of keys/admin.key; else the recovery sheet, or waymark init --ticket TICKET --by-vote"},
+	OldTicket:    {"The ticket is out of date: %s.", "Have a new one made, with waymark node ticket, and make the machine again from it in an empty directory."},
 	NoAdminKey:   {"The admin key, which signs an admission, is not on this machine.", "Put it in place, or approve on the machine that has it."},
 	NeedsFile:    {"A request without a connection needs the invitation file; the code holds only a part of it.", "Have the file brought along: it is named when the invitation is made, and by waymark invite -o json."},
 }
@@ -157,10 +167,11 @@ func explain(err error, country string) *Refusal {
 
 // NewCandidate describes a member with one node, which publishes.
 func NewCandidate(country, operator, operatorType string, origin identity.OriginID, keys registry.Keys, seal *identity.SealKey, endpoints []string, voter bool) (registry.Candidate, error) {
+	admin := keys.Admin.ID()
 	c := registry.Candidate{
 		Country: country, Operator: operator, OperatorType: operatorType, Origin: origin,
 		Admin: keys.Admin.Public(), Publish: keys.Publish.Public(), Seal: seal.Public(),
-		Nodes: []registry.Machine{{Key: keys.Node.Public(), Publisher: true, Voter: voter}},
+		Nodes: []registry.Machine{{Key: keys.Node.Public(), Publisher: true, Voter: voter, Admin: &admin}},
 	}
 	for _, s := range endpoints {
 		e, err := registry.ParseEndpoint(s)

@@ -325,9 +325,15 @@ func (s *Server) judge(state *registry.State, inv registry.Invitation, plain []b
 	}, hash, nil
 }
 
-// admin is this country's admin key, as its invitations name it.
+// admin is this country's admin key, as its invitations name it: the one that lies
+// here, or the first where it is kept elsewhere.
 func (s *Server) admin(state *registry.State) identity.PublicKey {
 	_, m, _ := state.Node(s.Node)
+	if key := s.Admin(); key != nil {
+		if k, ok := m.Key(identity.RoleAdmin, key.ID()); ok {
+			return k
+		}
+	}
 	for _, k := range m.Keys {
 		if k.Role == identity.RoleAdmin && k.To == (registry.Mark{}) {
 			return k.Public

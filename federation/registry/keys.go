@@ -31,9 +31,9 @@ type KeyChange struct {
 	Good *feed.Place `cbor:"7,keyasint,omitempty"`
 	// Seal replaces the key to which others seal what only the member may read.
 	Seal *identity.SealPublicKey `cbor:"8,keyasint,omitempty"`
-	// Machine is the member's node that publishes from then on, in the place of
-	// the one before: a new one, or one of its mirrors. It signs the statement as
-	// the added keys do, and the epoch rises.
+	// Machine is a node of the member from then on, and signs the statement as the
+	// added keys do. One that publishes, new or a mirror so far, takes the place of
+	// the one before, and the epoch rises; any other one is a new mirror.
 	Machine *Machine `cbor:"9,keyasint,omitempty"`
 	// Stays keeps the node that published before as a mirror. Else it is struck
 	// off: it is lost, or in other hands.
@@ -139,7 +139,7 @@ func (ch *KeyChange) check() error {
 	switch {
 	case ch.Version == 0, ch.Origin.IsZero():
 		return fmt.Errorf("%w: a change of keys without version or origin", ErrMalformed)
-	case changes == 0 && ch.Epoch == 0 && ch.Seal == nil:
+	case changes == 0 && ch.Epoch == 0 && ch.Seal == nil && ch.Machine == nil:
 		return fmt.Errorf("%w: a change of keys that changes nothing", ErrMalformed)
 	case changes > MaxKeys:
 		return fmt.Errorf("%w: %d keys change at once, at most %d may", ErrMalformed, changes, MaxKeys)
@@ -147,11 +147,13 @@ func (ch *KeyChange) check() error {
 		return fmt.Errorf("%w: a last good head without a revoked key, number or hash", ErrMalformed)
 	case ch.Seal != nil && *ch.Seal == identity.SealPublicKey{}:
 		return fmt.Errorf("%w: a seal key of zeros", ErrMalformed)
-	case ch.Machine != nil && ch.Epoch == 0, ch.Machine == nil && ch.Stays:
+	case ch.Machine != nil && ch.Machine.Publisher && ch.Epoch == 0, ch.Stays && (ch.Machine == nil || !ch.Machine.Publisher):
 		return fmt.Errorf("%w: another node publishes exactly when the epoch rises", ErrMalformed)
 	}
 	if ch.Machine != nil {
-		if err := checkMachines([]Machine{*ch.Machine}); err != nil {
+		alone := *ch.Machine
+		alone.Publisher = true
+		if err := checkMachines([]Machine{alone}); err != nil {
 			return err
 		}
 		if slices.ContainsFunc(ch.Add, func(k NewKey) bool { return k.Public == ch.Machine.Key }) {
@@ -346,21 +348,21 @@ func (c *change) rekeyed(i int, ch *KeyChange) (Member, error) {
 	return m, m.checkKeys()
 }
 
-// replace makes a machine the node of m that publishes.
+// replace makes a machine a node of m: the one that publishes, or a new mirror.
 func (c *change) replace(m *Member, by Machine, stays bool) error {
 	known := slices.ContainsFunc(m.Nodes, func(n Node) bool { return n.Key == by.Key })
 	switch old, ok := m.Publisher(); {
 	case !known && c.holds(by.Key, -1):
 		return fmt.Errorf("%w: key %s is in use already, or was", ErrConflict, by.Key.ID())
-	case ok && old.Key == by.Key:
-		return fmt.Errorf("%w: this node publishes already", ErrConflict)
+	case ok && old.Key == by.Key, known && !by.Publisher:
+		return fmt.Errorf("%w: this node has its place already", ErrConflict)
 	}
 	nodes := []Node{by.node()}
 	for _, n := range m.Nodes {
-		if n.Key == by.Key || n.Publisher && !stays {
+		if n.Key == by.Key || by.Publisher && n.Publisher && !stays {
 			continue
 		}
-		n.Publisher = false
+		n.Publisher = n.Publisher && !by.Publisher
 		nodes = append(nodes, n)
 	}
 	if len(nodes) > MaxNodes {
@@ -369,6 +371,10 @@ func (c *change) replace(m *Member, by Machine, stays bool) error {
 	m.Nodes = nodes
 	return nil
 }
+
+// LastOf stands for the last head of an epoch that ends, whichever that was: for
+// whoever retires a publish key and cannot know it.
+func LastOf(epoch uint64) Mark { return Mark{epoch, maxNumber} }
 
 // endOf is the end of an epoch, for keys that go out of use with no head named.
 func endOf(epoch uint64) Mark { return Mark{epoch, math.MaxUint64} }
@@ -491,7 +497,7 @@ func (ch KeyChange) adjusted(m *Member) *KeyChange {
 	if ch.Good != nil && ch.Good.Epoch != m.Epoch {
 		ch.Good = nil
 	}
-	if p, ok := m.Publisher(); ok && ch.Machine != nil && ch.Machine.Key == p.Key {
+	if ch.Machine != nil && slices.ContainsFunc(m.Nodes, func(n Node) bool { return n.Key == ch.Machine.Key && (n.Publisher || !ch.Machine.Publisher) }) {
 		ch.Machine, ch.Stays = nil, false
 	}
 	return &ch

@@ -196,6 +196,26 @@ func TestAnotherMachinePublishes(t *testing.T) {
 	f.Do(f.Sign(registry.KindNode, registry.SetNodes{Statement: st}, "DE"))
 	start := *f
 	old, fresh := de.Keys.Node, de.Fresh(identity.RoleNode, 2)
+	// A further mirror needs no new epoch and no other key to publish with.
+	for _, c := range []struct {
+		machine *identity.Key
+		want    error
+	}{{fresh, nil}, {mirror, registry.ErrConflict}, {old, registry.ErrConflict}, {f.Members["LT"].Keys.Node, registry.ErrConflict}} {
+		f := start
+		ch := registry.KeyChange{Origin: de.Origin, Machine: &registry.Machine{Key: c.machine.Public()}}
+		command := rekey(t, &f, ch, []*identity.Key{c.machine}, de.Keys.Admin)
+		if err := f.Try(command); !errors.Is(err, c.want) {
+			t.Errorf("another mirror: %v, want %v", err, c.want)
+		}
+		if c.want != nil {
+			continue
+		}
+		f.Do(command)
+		m, _ := f.MemberByOrigin(de.Origin)
+		if p, _ := m.Publisher(); p.Key != old.Public() || m.Epoch != 1 || len(m.Nodes) != 3 {
+			t.Errorf("another mirror: published by %s in epoch %d, %d nodes", p.ID, m.Epoch, len(m.Nodes))
+		}
+	}
 	for name, c := range map[string]struct {
 		machine *identity.Key
 		stays   bool

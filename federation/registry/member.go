@@ -107,6 +107,9 @@ type Node struct {
 	Publisher bool       // the one node of its member that signs heads
 	// VoterOptIn: it is ready to keep the registry with others.
 	VoterOptIn bool
+	// Admin is the admin key that lies on it, as its member stated; nil when that
+	// is not known. Who strikes the node off takes this key out of use too.
+	Admin *identity.KeyID
 }
 
 // Machine is a node as its member states it.
@@ -115,10 +118,11 @@ type Machine struct {
 	Endpoints []Endpoint         `cbor:"2,keyasint"`
 	Publisher bool               `cbor:"3,keyasint,omitempty"`
 	Voter     bool               `cbor:"4,keyasint,omitempty"`
+	Admin     *identity.KeyID    `cbor:"5,keyasint,omitempty"`
 }
 
 func (m Machine) node() Node {
-	n := Node{ID: m.Key.NodeID(), Key: m.Key, Addresses: slices.Clone(m.Endpoints), Publisher: m.Publisher, VoterOptIn: m.Voter}
+	n := Node{ID: m.Key.NodeID(), Key: m.Key, Addresses: slices.Clone(m.Endpoints), Publisher: m.Publisher, VoterOptIn: m.Voter, Admin: m.Admin}
 	for _, e := range m.Endpoints {
 		if e.Kind == "tcp" {
 			n.Endpoints = append(n.Endpoints, e.String())
@@ -129,7 +133,7 @@ func (m Machine) node() Node {
 
 // Machine is the node as its member states it.
 func (n Node) Machine() Machine {
-	return Machine{Key: n.Key, Endpoints: n.Addresses, Publisher: n.Publisher, Voter: n.VoterOptIn}
+	return Machine{Key: n.Key, Endpoints: n.Addresses, Publisher: n.Publisher, Voter: n.VoterOptIn, Admin: n.Admin}
 }
 
 // Candidate is a member as it states itself: the founder in the genesis, a

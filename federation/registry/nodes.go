@@ -19,6 +19,22 @@ func (c *change) holds(k identity.PublicKey, except int) bool {
 	return false
 }
 
+// ParseNodes reads what [SignNodes] writes. It checks form, not signatures.
+func ParseNodes(statement []byte) (Nodes, error) {
+	st, _, err := parseNodes(statement)
+	return st, err
+}
+
+func parseNodes(statement []byte) (st Nodes, e *identity.Envelope, err error) {
+	if e, err = parseStatement(statement); err != nil {
+		return st, nil, err
+	}
+	if err := identity.Unmarshal(e.Body, &st); err != nil {
+		return st, nil, fmt.Errorf("%w: nodes: %v", ErrMalformed, err)
+	}
+	return st, e, nil
+}
+
 func (c *change) nodes() error {
 	var p SetNodes
 	if err := c.payload(&p); err != nil {
@@ -28,13 +44,9 @@ func (c *change) nodes() error {
 	if err != nil {
 		return err
 	}
-	e, err := parseStatement(p.Statement)
+	st, e, err := parseNodes(p.Statement)
 	if err != nil {
 		return err
-	}
-	var st Nodes
-	if err := identity.Unmarshal(e.Body, &st); err != nil {
-		return fmt.Errorf("%w: nodes: %v", ErrMalformed, err)
 	}
 	if st.Origin != by {
 		return fmt.Errorf("%w: a member states its own nodes only", ErrUnauthorised)

@@ -210,8 +210,10 @@ type KeyChange struct {
 type Sheet struct {
 	Country    string `json:"country"`
 	Federation string `json:"federation"`
-	Key        string `json:"key"` // id
-	Secret     string `json:"secret"`
+	// FederationID tells it apart from another of the same name, hexadecimal.
+	FederationID string `json:"federation_id"`
+	Key          string `json:"key"` // id
+	Secret       string `json:"secret"`
 }
 
 // Evidence says that one number of a feed was signed twice, in two ways.
