@@ -117,7 +117,7 @@ type Keeper struct {
 	compress   *zstd.Encoder // both without goroutines of their own
 	decompress *zstd.Decoder
 
-	proposing sync.Mutex    // one proposal of the leader at a time
+	proposing chan struct{} // a place for one proposal of the leader at a time
 	taking    chan struct{} // a place for the one source of entries and heads at a time
 	signing   chan struct{} // a place for each signature that is being thought about
 	spreading sync.WaitGroup
@@ -185,6 +185,7 @@ func New(o Options) (*Keeper, error) {
 
 		compress:   compress,
 		decompress: decompress,
+		proposing:  make(chan struct{}, 1),
 		taking:     make(chan struct{}, 1),
 		signing:    make(chan struct{}, maxSigning),
 		contrary:   map[identity.NodeID]bool{},

@@ -208,7 +208,7 @@ func (k *Keeper) servePropose(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "a command has at most 64 KiB", http.StatusRequestEntityTooLarge)
 		return
 	}
-	seq, err := k.proposeHere(command)
+	seq, err := k.proposeHere(r.Context(), command)
 	if leader := k.Status().Leader; errors.Is(err, errNotLeader) && r.URL.Query().Get("relay") != "" && !leader.IsZero() && leader != k.id {
 		seq, err = k.forward(r.Context(), leader, "/propose", command, new(atomic.Bool))
 	}

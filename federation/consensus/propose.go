@@ -111,7 +111,7 @@ func (p *proposal) try(ctx context.Context) (uint64, error) {
 	k := p.k
 	if k.isLeading() {
 		p.handed.Store(true)
-		return k.proposeHere(p.command)
+		return k.proposeHere(ctx, p.command)
 	}
 	leader := k.Status().Leader
 	if leader.IsZero() {
@@ -156,8 +156,8 @@ func (p *proposal) try(ctx context.Context) (uint64, error) {
 
 // proposeHere orders a command as the leader. What it refuses, it refuses for
 // the registry as it is: who has been deposed without knowing does not.
-func (k *Keeper) proposeHere(command []byte) (uint64, error) {
-	seq, err := k.order(command)
+func (k *Keeper) proposeHere(ctx context.Context, command []byte) (uint64, error) {
+	seq, err := k.order(ctx, command)
 	if final(err) {
 		if _, failed := k.agreedHere(); failed != nil {
 			return 0, failed
@@ -167,14 +167,18 @@ func (k *Keeper) proposeHere(command []byte) (uint64, error) {
 }
 
 // order orders a command, one at a time, so that each is judged against the
-// state that it will meet.
-func (k *Keeper) order(command []byte) (uint64, error) {
+// state that it will meet. When ctx ends, it waits no longer for its turn.
+func (k *Keeper) order(ctx context.Context, command []byte) (uint64, error) {
 	c, _, err := registry.ParseCommand(command)
 	if err != nil {
 		return 0, err
 	}
-	k.proposing.Lock()
-	defer k.proposing.Unlock()
+	select {
+	case k.proposing <- struct{}{}:
+		defer func() { <-k.proposing }()
+	case <-ctx.Done():
+		return 0, errNotLeader // it was not ordered
+	}
 	v, s := k.current(), k.State()
 	if v == nil || s == nil || !k.isLeading() || !v.founded() {
 		return 0, errNotLeader
