@@ -100,6 +100,9 @@ type Options struct {
 	// StableFor is how long a node must have kept up before it becomes a
 	// voter; zero is 3 seconds.
 	StableFor time.Duration
+	// AbsentFor is how long a voter may not answer before it makes way for
+	// another; zero is 10 minutes.
+	AbsentFor time.Duration
 }
 
 // Keeper keeps the registry on one node.
@@ -154,6 +157,9 @@ func New(o Options) (*Keeper, error) {
 	}
 	if o.StableFor == 0 {
 		o.StableFor = 3 * time.Second
+	}
+	if o.AbsentFor == 0 {
+		o.AbsentFor = 10 * time.Minute
 	}
 	l, err := newLedger(o.Chain, o.Federation, o.OnChange)
 	if err != nil {

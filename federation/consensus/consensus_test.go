@@ -28,7 +28,8 @@ type federation struct {
 	net     *fedtest.Network
 	genesis []byte
 	nodes   map[string]*node
-	follows map[string]bool // countries that do not offer to vote
+	follows map[string]bool          // countries that do not offer to vote
+	options func(*consensus.Options) // of all nodes; may be nil
 }
 
 // node is one country's part in it. It can be stopped and started.
@@ -146,6 +147,9 @@ func (n *node) start() {
 	}
 	if n.heads != nil {
 		o.Heads = n.heads
+	}
+	if n.f.options != nil {
+		n.f.options(&o)
 	}
 	if n.options != nil {
 		n.options(&o)

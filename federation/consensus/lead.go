@@ -16,7 +16,6 @@ const (
 	probeTime = 3 * time.Second
 	lookEvery = 30 * time.Second // how often the leader looks for voters that lost their log
 	evenFor   = time.Minute      // how long an even number of voters waits for one more
-	absentFor = 10 * time.Minute // after how long a voter that does not answer makes way for another
 )
 
 // candidate is a node that could vote, as the leader sees it now.
@@ -216,37 +215,46 @@ func (v *voter) replaceLost(servers []raft.Server, found []candidate) bool {
 	return false
 }
 
-// replaceAbsent takes a voter out that has not answered for long, if a node of
-// another country is ready to be one instead. It reports whether it tried to.
+// replaceAbsent takes a voter out that has not answered for long: if a node of
+// another country is ready to be one instead, or if without it the number of
+// voters becomes odd, or can in the next step, and is three at least. So five of
+// whom two are gone become three, who can do without one more. It reports
+// whether it tried to.
 func (v *voter) replaceAbsent(s *registry.State, servers []raft.Server, found []candidate) bool {
 	answers := map[raft.ServerAddress]bool{address(v.k.id): true}
 	for _, c := range found {
 		answers[address(c.node)] = c.server != ""
 	}
-	var gone *raft.Server
+	var gone []raft.Server
+	votes := 0
 	voting := map[string]bool{}
-	for i, server := range servers {
+	for _, server := range servers {
+		if server.Suffrage != raft.Voter {
+			continue
+		}
+		votes++
 		switch {
-		case server.Suffrage != raft.Voter:
 		case answers[server.Address]:
 			delete(v.absent, server.ID)
-			voting[country(s, server.Address)] = true
 		case v.absent[server.ID].IsZero():
 			v.absent[server.ID] = time.Now()
-			voting[country(s, server.Address)] = true
-		case gone == nil && time.Since(v.absent[server.ID]) > absentFor:
-			gone = &servers[i]
-		default:
-			voting[country(s, server.Address)] = true
+		case time.Since(v.absent[server.ID]) > v.k.AbsentFor:
+			gone = append(gone, server)
+			continue
 		}
+		voting[country(s, server.Address)] = true
 	}
-	if gone == nil || !slices.ContainsFunc(found, func(c candidate) bool { return c.server != "" && !voting[c.country] }) {
+	if len(gone) == 0 {
 		return false
 	}
-	v.k.Logger.Warn("a voter has been away for long; another country takes its place", "node", gone.Address)
-	delete(v.absent, gone.ID)
-	if err := v.raft.RemoveServer(gone.ID, 0, changeTimeout).Error(); err != nil {
-		v.k.Logger.Warn("a voter that is away stays in", "node", gone.Address, "error", err)
+	replaced := slices.ContainsFunc(found, func(c candidate) bool { return c.server != "" && !voting[c.country] })
+	if !replaced && !(votes > 3 && (votes%2 == 0 || len(gone) > 1)) {
+		return false
+	}
+	v.k.Logger.Warn("a voter has been away for long and loses its vote", "node", gone[0].Address, "another country takes its place", replaced)
+	delete(v.absent, gone[0].ID)
+	if err := v.raft.RemoveServer(gone[0].ID, 0, changeTimeout).Error(); err != nil {
+		v.k.Logger.Warn("a voter that is away stays in", "node", gone[0].Address, "error", err)
 	}
 	return true
 }
