@@ -81,9 +81,10 @@ func TestFourteenGoAndComeBack(t *testing.T) {
 			f.within(5*time.Minute, "signed for", func() bool { return there[0].confirmed(there[0]) })
 		}
 		last, gone := there[0], there[1]
-		before := last.State().Seq()
 		gone.halt()
 		there, away = there[:1], append(away, gone)
+		time.Sleep(10 * time.Second) // what was agreed on by both is here
+		before := last.State().Seq()
 		begin := time.Now()
 		if _, err := last.Propose(context.Background(), last.Invite(t, last.State(), "ZZ")); !errors.Is(err, consensus.ErrNoQuorum) && !errors.Is(err, consensus.ErrOutcomeUnknown) || time.Since(begin) > 3*time.Second {
 			t.Fatalf("one alone: %v after %v", err, time.Since(begin))

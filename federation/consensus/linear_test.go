@@ -3,6 +3,7 @@ package consensus_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -327,10 +328,12 @@ func live(t *testing.T, seed uint64, wrong fault) (history []porcupine.Operation
 	return history, lost
 }
 
+var seedFrom = flag.Uint64("seed", 1, "the first history of TestTheRegistryIsOne")
+
 // TestTheRegistryIsOne: whatever is cut, stopped and started, the registry's
 // clients see what one machine would have told them.
 func TestTheRegistryIsOne(t *testing.T) {
-	histories, from := uint64(10), uint64(1)
+	histories, from := uint64(10), *seedFrom
 	switch {
 	case os.Getenv("WAYMARK_FULL") != "":
 		histories, from = 200, uint64(time.Now().UnixNano()>>20)
