@@ -78,6 +78,9 @@ type Options struct {
 	// Heads keeps the heads of the registry over restarts. It may be nil: they
 	// then come again from others.
 	Heads Drawer
+	// Outbox keeps commands that wait for the voters over restarts. It may be
+	// nil: they then wait as long as the process lasts.
+	Outbox Drawer
 	// Feeds are the newest heads of all feeds that this node holds, for the
 	// head of the registry. It may be nil.
 	Feeds func() []registry.Anchor
@@ -111,6 +114,7 @@ type Keeper struct {
 	id     identity.NodeID
 	ledger *ledger
 	heads  *headStore
+	outbox *outbox
 	poke   chan struct{}
 	wake   chan struct{} // a head may have to be made
 	gap    atomic.Bool   // raft waits for entries that only a peer has
@@ -171,6 +175,10 @@ func New(o Options) (*Keeper, error) {
 		return nil, err
 	}
 	l.branch = heads.chain().Branch()
+	box, err := openOutbox(o.Outbox)
+	if err != nil {
+		return nil, err
+	}
 	compress, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return nil, fmt.Errorf("keep the registry: %w", err)
@@ -184,6 +192,7 @@ func New(o Options) (*Keeper, error) {
 		id:      o.Self.Public().NodeID(),
 		ledger:  l,
 		heads:   heads,
+		outbox:  box,
 		poke:    make(chan struct{}, 1),
 		wake:    make(chan struct{}, 1),
 		fatal:   make(chan error, 1),
@@ -222,6 +231,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	g.Go(func() error { k.follow(ctx); return nil })
 	g.Go(func() error { return k.vote(ctx) })
 	g.Go(func() error { k.confirm(ctx); return nil })
+	g.Go(func() error { k.deliver(ctx); return nil })
 	g.Go(func() error {
 		select {
 		case err := <-k.fatal:

@@ -183,3 +183,60 @@ func TestSync(t *testing.T) {
 		}
 	})
 }
+
+// TestAChangeWaitsForTheVoters: what is entrusted to a node while the voters
+// cannot agree is made when they can, once, over a restart of the node; what is
+// refused by then waits no longer.
+func TestAChangeWaitsForTheVoters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, pl, de, lt := three(t)
+		defer f.end()
+		fi := f.admit("FI", pl, de, lt)
+		box := drawer{}
+		fi.options = func(o *consensus.Options) { o.Outbox = box }
+		fi.halt()
+		fi.start()
+		f.allSign(10*time.Minute, 3)
+		if seq, err := fi.Entrust(t.Context(), fi.Invite(t, fi.State(), "SE")); err != nil || seq == 0 {
+			t.Fatalf("while the voters agree: entry %d, %v", seq, err)
+		}
+		de.halt()
+		lt.halt()
+		good := fi.Invite(t, fi.State(), "NO")
+		late := second(fi.Sign(t, fi.State(), registry.KindCancel, registry.Cancel{Invitation: registry.ID{9}}))
+		for _, command := range [][]byte{good, late, good} {
+			begin := time.Now()
+			if _, err := fi.Entrust(t.Context(), command); !errors.Is(err, consensus.ErrWaiting) || errors.Is(err, consensus.ErrNoQuorum) || time.Since(begin) > 3*time.Second {
+				t.Fatalf("without a majority: %v after %v", err, time.Since(begin))
+			}
+		}
+		if _, err := fi.Entrust(t.Context(), []byte("noise")); !errors.Is(err, registry.ErrMalformed) {
+			t.Errorf("noise: %v", err)
+		}
+		if n := len(fi.Waiting()); n != 2 {
+			t.Fatalf("%d changes wait", n)
+		}
+		before := fi.State().Seq()
+		fi.halt()
+		fi.start()
+		if n := len(fi.Waiting()); n != 2 {
+			t.Fatalf("after a restart %d changes wait", n)
+		}
+		time.Sleep(5 * time.Minute)
+		if fi.State().Seq() != before || len(fi.Waiting()) != 2 {
+			t.Fatal("a minority changed the registry")
+		}
+		de.start()
+		took := f.within(time.Minute, "they are handed over", func() bool { return len(fi.Waiting()) == 0 })
+		t.Logf("handed over %v after a majority came back", took)
+		lt.start()
+		f.within(time.Minute, "all alike", f.same)
+		if got := fi.State().Seq(); got != before+1 || len(box) != 0 {
+			t.Errorf("entry %d after %d; %d still kept", got, before, len(box))
+		}
+		c, _, err := registry.ParseCommand(good)
+		if seq, ok := pl.State().Seen(c.ID); err != nil || !ok || seq != before+1 {
+			t.Errorf("the change is entry %d, %v", seq, err)
+		}
+	})
+}
