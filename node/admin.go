@@ -281,6 +281,9 @@ func (n *Node) memberState(m registry.Member) string {
 // explainProposal says why the registry did not take a change.
 func explainProposal(err error) error {
 	switch {
+	case errors.Is(err, consensus.ErrWaiting):
+		return &control.Error{Class: control.Degraded, Code: "signed_waits", Message: "Signed, and kept here: the shared registry cannot be changed at present.",
+			Next: "Nothing: this node hands it over as soon as enough of the other countries' nodes can be reached. Searching, publishing and copying go on."}
 	case errors.Is(err, consensus.ErrNoQuorum):
 		return &control.Error{Class: control.Degraded, Code: "no_quorum", Message: "The shared registry cannot be changed now: " + err.Error() + ".",
 			Next: "Nothing was changed. Try again when more countries' nodes can be reached; publishing and searching go on."}

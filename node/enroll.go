@@ -68,7 +68,7 @@ func (a *admin) CancelInvitation(ctx context.Context, which string) (control.Inv
 		if err != nil {
 			return control.Invited{}, err
 		}
-		if _, err := n.keeper.Load().Propose(ctx, command); err != nil {
+		if _, err := n.keeper.Load().Entrust(ctx, command); err != nil {
 			return control.Invited{}, explainProposal(err)
 		}
 	}
@@ -94,7 +94,7 @@ func (a *admin) Object(ctx context.Context, country, reason string) (control.Pen
 	if err != nil {
 		return control.Pending{}, err
 	}
-	if _, err := n.keeper.Load().Propose(ctx, command); err != nil {
+	if _, err := n.keeper.Load().Entrust(ctx, command); err != nil {
 		return control.Pending{}, explainProposal(err)
 	}
 	return n.outcome(country, p.Candidate.Origin)

@@ -134,7 +134,7 @@ func (n *Node) openKeeper(f identity.FederationID, contacts []identity.NodeID, b
 	k, err := consensus.New(consensus.Options{
 		Dir: n.o.Dir, Federation: f, Self: n.keys().node, Network: n.transport, Chain: n.store.Chain(),
 		Bootstrap: bootstrap, Contacts: contacts, OnChange: n.registryChanged, Alive: n.alive,
-		Heads: n.store.Drawer("registry"), Feeds: n.places, Contradicts: n.contradicts, OnHead: n.headTaken,
+		Heads: n.store.Drawer("registry"), Outbox: n.store.Drawer("outbox"), Feeds: n.places, Contradicts: n.contradicts, OnHead: n.headTaken,
 		Logger: n.o.Logger, Now: n.o.Now,
 	})
 	if err != nil {

@@ -529,7 +529,7 @@ func (a *admin) Approve(ctx context.Context, country, numbers string) (control.P
 	if err != nil {
 		return control.Pending{}, err
 	}
-	if _, err := n.keeper.Load().Propose(ctx, command); err != nil {
+	if _, err := n.keeper.Load().Entrust(ctx, command); err != nil {
 		return control.Pending{}, explainProposal(err)
 	}
 	return n.outcome(country, p.Candidate.Origin)

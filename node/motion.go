@@ -23,7 +23,7 @@ func (n *Node) move(ctx context.Context, kind registry.Kind, payload any) (contr
 	if err != nil {
 		return control.Decision{}, explainMotion(err)
 	}
-	if _, err := n.keeper.Load().Propose(ctx, command); err != nil {
+	if _, err := n.keeper.Load().Entrust(ctx, command); err != nil {
 		return control.Decision{}, explainMotion(err)
 	}
 	now := n.state()
@@ -157,7 +157,7 @@ func (n *Node) handIn(ctx context.Context, command []byte, id registry.ID) (cont
 	if known {
 		d = n.weighMotion(n.state(), before)
 	}
-	if _, err := n.keeper.Load().Propose(ctx, command); err != nil {
+	if _, err := n.keeper.Load().Entrust(ctx, command); err != nil {
 		return control.Decision{}, explainMotion(err)
 	}
 	if m, ok := find(); ok {
