@@ -207,7 +207,7 @@ func points(l *listing.Listing) []search.Point {
 var codeWords = map[string]string{
 	"helpline": "helpline", "anonymous_chat": "anonymous chat", "email_advice": "advice email", "self_assessment": "questionnaire",
 	"self_help_programme": "programme", "guided_online_programme": "programme online", "counselling": "counselling",
-	"psychotherapy_individual": "psychotherapy", "psychotherapy_group": "psychotherapy group", "medical_psychiatric": "psychiatrist",
+	"psychotherapy_individual": "psychotherapy", "psychotherapy_group": "psychotherapy group", "medical_psychiatric": "psychiatrist doctor",
 	"peer_support": "group", "family_support": "family", "professional_consultation": "professional advice", "training": "training",
 	"information_resource": "information", "crisis_line": "crisis",
 

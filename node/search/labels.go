@@ -69,7 +69,11 @@ func (l *labels) add(by map[string][]code, c code, lang analysis.Language, text 
 	switch {
 	case len(words) == 0 || len(words) > maxLabelWords:
 	case len(words) == 1:
-		for _, key := range []string{words[0], labelKey(lang, words[0])} {
+		keys := []string{words[0], labelKey(lang, words[0])}
+		if f := storedNames[c.facet]; f != Audience && f != Anonymity { // these are said in too many ways
+			keys = append(keys, lang.Listed(words[0])...)
+		}
+		for _, key := range keys {
 			if !slices.Contains(by[key], c) {
 				by[key] = append(by[key], c)
 			}
@@ -90,8 +94,9 @@ func labelKey(lang analysis.Language, word string) string {
 	return lang.Key(lang.Stem(word))
 }
 
-// of returns the codes for which a folded word stands alone, in any language.
-func (l *labels) of(word string) []code {
+// of returns the codes for which a folded word stands alone, in any language,
+// or a label that names one of the concepts.
+func (l *labels) of(word string, concepts []string) []code {
 	var out []code
 	try := func(key string) {
 		if i := l.terms.find(key); i >= 0 {
@@ -101,6 +106,12 @@ func (l *labels) of(word string) []code {
 				}
 			}
 		}
+	}
+	for _, c := range concepts {
+		try(c)
+	}
+	if word == "" {
+		return out
 	}
 	try(word)
 	for lang := range analysis.Language(analysis.Count) {

@@ -69,22 +69,10 @@ func (e *evaluation) rank() error {
 	return nil
 }
 
-// prepare makes the sets that the ladder asks of every hit.
+// prepare makes the set that only the ladder asks.
 func (e *evaluation) prepare(p *part) {
-	s := p.view.seg
 	if e.q.From != "" {
-		p.usable = e.usableFrom(s, []string{e.q.From})
-	}
-	if e.q.Language != "" {
-		set := s.facets[slices.Index(storedNames[:], Language)].of(e.q.Language)
-		if set == nil || set.bits == nil {
-			p.lang = e.memory.bits(s.n)
-			if set != nil {
-				set.orInto(p.lang)
-			}
-		} else {
-			p.lang = set.bits
-		}
+		p.usable = e.usableFrom(p.view.seg, []string{e.q.From})
 	}
 }
 

@@ -56,7 +56,7 @@ func (e *evaluation) findWords() error {
 		}
 		e.rarity = append(e.rarity, rarity)
 	}
-	total := 0
+	total, own := 0, 0
 	for i := range e.parts {
 		p := &e.parts[i]
 		p.text = e.memory.raw(p.view.seg.n)
@@ -65,16 +65,25 @@ func (e *evaluation) findWords() error {
 			p.text.and(b)
 		}
 		total += p.text.count()
+		own += e.readable(p, p.text)
 	}
 	e.level = len(list)
-	if total == 0 || total < enough && quorum(len(list)) < len(list) {
+	if total == 0 || own < enough && quorum(len(list)) < len(list) {
 		e.fewer(found)
 	}
 	return e.ctx.Err()
 }
 
-// enough is how many listings make an answer: where fewer have all of three or
-// more words, those that have most of them are shown as well.
+// readable counts those of a set that work in the language of the page.
+func (e *evaluation) readable(p *part, set docBits) int {
+	if p.lang == nil {
+		return set.count()
+	}
+	return set.shared(p.lang)
+}
+
+// enough is how many listings in the language of the page make an answer: where
+// fewer have all of three or more words, those that have most are shown as well.
 const enough = 10
 
 // quorum is how many of n words a listing must have to be shown where few have
@@ -91,9 +100,9 @@ func (e *evaluation) fewer(found [][]docBits) {
 		sums[i] = e.countGroups(p.view.seg.n, found[i])
 		clear(p.text)
 	}
-	total := 0
+	total, own := 0, 0
 	for level := len(e.groups); level > 0; level-- {
-		if total >= enough || total > 0 && level < quorum(len(e.groups)) {
+		if own >= enough || total > 0 && level < quorum(len(e.groups)) {
 			break
 		}
 		e.level = level
@@ -101,6 +110,7 @@ func (e *evaluation) fewer(found [][]docBits) {
 			p := &e.parts[i]
 			step := sums[i].exactly(level, e.memory.raw(p.view.seg.n), p.base)
 			total += step.count()
+			own += e.readable(p, step)
 			p.steps = append(p.steps, step)
 			p.text.or(step)
 		}

@@ -117,8 +117,24 @@ func (e *evaluation) begin(ctx context.Context, q Query, snap *snapshot) {
 		if q.Professional {
 			p.base = v.live
 		}
+		if q.Language != "" {
+			p.lang = e.inLanguage(v.seg)
+		}
 		e.parts = append(e.parts, p)
 	}
+}
+
+// inLanguage returns who works in the language of the page.
+func (e *evaluation) inLanguage(s *segment) docBits {
+	set := s.facets[slices.Index(storedNames[:], Language)].of(e.q.Language)
+	if set != nil && set.bits != nil {
+		return set.bits
+	}
+	b := e.memory.bits(s.n)
+	if set != nil {
+		set.orInto(b)
+	}
+	return b
 }
 
 // release hands the memory on. What points into a segment is dropped: it may be

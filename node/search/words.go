@@ -204,13 +204,17 @@ func (s *snapshot) forms(w wanted, lang analysis.Language) (list []form, meant s
 	}
 	found = s.addConcepts(&list, conceptsOf(lang, word), weightConcept) && len(lang.Concepts(word)) > 0 || found
 	if !found {
-		found = s.addParts(&list, lang, word)
+		found = s.addParts(&list, lang, word) || s.addConcepts(&list, lang.HeadConcepts(word), weightConcept*weightParts)
 	}
 	if w.last && utf8.RuneCountInString(word) >= minBeginning {
 		list = append(list, form{kind: formBeginning, key: word, weight: weightBeginning})
 		found = found || s.hasBeginning(word)
 	}
-	found = s.addCodes(&list, s.labels.of(word)...) || found
+	codes := s.labels.of(word, conceptsOf(lang, word))
+	if found { // whom a listing is for stands in its words: a label counts where none does
+		codes = slices.DeleteFunc(codes, func(c code) bool { return storedNames[c.facet] == Audience })
+	}
+	found = s.addCodes(&list, codes...) || found
 	found = s.addCodes(&list, w.codes...) || found
 	if !found {
 		meant = s.addSimilar(&list, word, lang)
@@ -234,7 +238,7 @@ func (s *snapshot) begun(list []form, word string, lang analysis.Language) []for
 				s.addStem(&list, lang, whole, lang.Stem(whole), weightBeginning*weightStem)
 			}
 			s.addConcepts(&list, conceptsOf(lang, whole), weightBeginning*weightConcept)
-			s.addCodes(&list, s.labels.of(whole)...)
+			s.addCodes(&list, s.labels.of(whole, conceptsOf(lang, whole))...)
 		}
 	}
 	return list
@@ -329,6 +333,7 @@ func (s *snapshot) together(w wanted, lang analysis.Language) []form {
 	list := []form{{kind: formPhrase, phrase: w.words, weight: 1}}
 	s.addTerm(&list, strings.Join(w.words, ""), weightJoined)
 	s.addConcepts(&list, w.means, weightConcept)
+	s.addCodes(&list, s.labels.of("", w.means)...)
 	s.addCodes(&list, w.codes...)
 	return list
 }
@@ -364,7 +369,10 @@ func (s *snapshot) addParts(list *[]form, lang analysis.Language, word string) b
 // addStem adds the forms that share a stem and tells whether there are any.
 func (s *snapshot) addStem(list *[]form, lang analysis.Language, word, st string, weight float32) bool {
 	found := s.addTerm(list, lang.Key(st), weight)
-	return st != word && s.addTerm(list, st, weight) || found // a word that is its own stem is kept once
+	if st != word && lang.Stem(st) == st { // a word that is its own stem is kept once
+		found = s.addTerm(list, st, weight) || found
+	}
+	return found
 }
 
 // addCodes adds the codes for which a word stands, alone or with others of the
@@ -404,7 +412,7 @@ func (s *snapshot) addSimilar(list *[]form, word string, lang analysis.Language)
 			if s.addConcepts(list, lang.Listed(w), weightTypo*weightConcept) {
 				meant = w
 			}
-			s.addCodes(list, s.labels.of(w)...)
+			s.addCodes(list, s.labels.of(w, lang.Listed(w))...)
 		}
 	}
 	if lang >= 0 {

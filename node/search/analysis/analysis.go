@@ -10,7 +10,7 @@ package analysis
 
 // Version changes whenever some text may have other terms than before. An index
 // kept on disk carries it, and is made anew where it differs.
-const Version = 2
+const Version = 3
 
 // Derived begins the key of every term that is derived from a word, such as a
 // stem. No word contains it, and it sorts before all of them.
@@ -59,6 +59,9 @@ func (l Language) Terms(word string, yield func(key string)) {
 	}
 	for _, part := range l.Parts(word) {
 		once(l.Key(part))
+		if len(lex.concepts[stem]) > 0 {
+			continue // omahoito is no hoito
+		}
 		for _, c := range lex.concepts[part] {
 			once(c)
 		}

@@ -104,18 +104,19 @@ func read(file string, yield func(name string, entry []string)) {
 
 // Concepts returns the keys of the concepts that a folded word names in the
 // language: "hjälplinje" is a helpline as "Hilfetelefon" is. Texts of all
-// languages are filed under them. A compound that is not listed names what its
-// last part names.
+// languages are filed under them.
 func (l Language) Concepts(word string) []string {
 	if l < 0 {
 		return nil
 	}
-	x := l.lexicon()
-	if own := x.concepts[l.Stem(word)]; len(own) > 0 {
-		return own
-	}
+	return l.lexicon().concepts[l.Stem(word)]
+}
+
+// HeadConcepts returns the concepts that the last part of a compound names,
+// which says what sort of thing it is.
+func (l Language) HeadConcepts(word string) []string {
 	if parts := l.Parts(word); len(parts) > 0 {
-		return x.concepts[parts[len(parts)-1]]
+		return l.lexicon().concepts[parts[len(parts)-1]]
 	}
 	return nil
 }
