@@ -60,6 +60,9 @@ func (c Config) Check() []Fault {
 	} else if err := checkText(c.Operator, 200); err != nil {
 		fault("operator", "%v", err)
 	}
+	if c.OperatorType != "" && !slices.Contains(OperatorTypes(), c.OperatorType) {
+		fault("operator_type", "%q is no kind of operator; write one of %s, or leave it empty", c.OperatorType, strings.Join(OperatorTypes(), ", "))
+	}
 	if err := checkText(c.OperatorContact, 200); err != nil {
 		fault("operator_contact", "%v", err)
 	}
@@ -191,4 +194,9 @@ func checkText(text string, most int) error {
 		return fmt.Errorf("must be one line of plain text")
 	}
 	return nil
+}
+
+// OperatorTypes are the kinds of organisation that run nodes.
+func OperatorTypes() []string {
+	return []string{"health", "charity", "university", "public_authority", "police_justice", "peer_run", "private_practice"}
 }

@@ -32,6 +32,11 @@ type Config struct {
 	// foot of every page. Required. An organisation, never a person.
 	Operator string `toml:"operator"`
 
+	// OperatorType is what kind of organisation that is, one of [OperatorTypes].
+	// It goes with the request to join, and whoever approves that signs it: a
+	// page of the police, of justice or of a ministry says so above everything
+	// else. Empty is not stated.
+	OperatorType string `toml:"operator_type"`
 	// OperatorUses ends the sentence "[Operator] uses …; they may keep a record
 	// of you" at the foot of every page: the hosting company, the proxy in
 	// front, the DNS provider. Required as soon as the node is public, that is,

@@ -72,6 +72,7 @@ func TestFaultsAreNamedWithTheirPlace(t *testing.T) {
 		{name: "an advertised address of nobody", text: good + "[federation]\nadvertise = [\":7946\"]\n", want: []string{"names no machine"}},
 		{name: "a list of numbers", text: good + "[federation]\nadvertise = [1]\n", want: []string{"list of texts"}},
 		{name: "a voter that cannot be called", text: good + "[federation]\nvoter = true\noutbound_only = true\n", want: []string{"line 4", "excludes outbound_only"}},
+		{name: "an operator of no kind", text: good + "operator_type = \"club\"\n", want: []string{"operator_type", "police_justice"}},
 		{name: "a public node that does not say who else may keep records", text: good + "[public]\nurl = \"https://help.example.org\"\n", want: []string{"operator_uses", "readers must be told"}},
 		{name: "an address of pages with a path", text: good + "operator_uses = \"x\"\n[public]\nurl = \"https://help.example.org/\"\n", want: []string{"line 5", "https://help.example.org"}},
 		{name: "a variable", text: good, env: []string{"WAYMARK_LOG_LEVEL=loud"}, want: []string{"WAYMARK_LOG_LEVEL: log.level"}},

@@ -147,7 +147,7 @@ func Found(_ context.Context, dir string, c config.Config, name string, demo boo
 			Message: "This node was a member of a federation, and its data is gone. Founding another one would part its country from the others for good.",
 			Next:    fmt.Sprintf("Run it with: waymark serve --dir %s. It fetches the registry and all listings back from the others; where it finds none of them, take in a bundle that another country's node has exported, with: waymark bundle import FILE --federation ID.", dir)}
 	}
-	founder, err := enroll.NewCandidate(c.Country, c.Operator, "", identity.NewOriginID(), keys.registry(), keys.seal, c.Federation.Advertise, c.Federation.Voter)
+	founder, err := enroll.NewCandidate(c.Country, c.Operator, c.OperatorType, identity.NewOriginID(), keys.registry(), keys.seal, c.Federation.Advertise, c.Federation.Voter)
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ type joiner struct {
 }
 
 func (j joiner) newcomer() (*enroll.Newcomer, error) {
-	who, err := enroll.NewCandidate(j.c.Country, j.c.Operator, "", identity.NewOriginID(), j.keys.registry(), j.keys.seal, j.c.Federation.Advertise, j.c.Federation.Voter)
+	who, err := enroll.NewCandidate(j.c.Country, j.c.Operator, j.c.OperatorType, identity.NewOriginID(), j.keys.registry(), j.keys.seal, j.c.Federation.Advertise, j.c.Federation.Voter)
 	if err != nil {
 		return nil, err
 	}
@@ -462,7 +462,7 @@ func (a *admin) Pending(context.Context) ([]control.Pending, error) {
 
 // waiting is a knock that this country has not decided.
 func (n *Node) waiting(s *registry.State, p enroll.Pending) control.Pending {
-	v := control.Pending{Country: p.Country, Operator: p.Candidate.Operator, Sponsor: n.o.Config.Country, Approved: []string{}, Needed: s.Policy().Needed(actives(s))}
+	v := control.Pending{Country: p.Country, Operator: p.Candidate.Operator, OperatorType: p.Candidate.OperatorType, Sponsor: n.o.Config.Country, Approved: []string{}, Needed: s.Policy().Needed(actives(s))}
 	copy(v.Numbers[:], strings.Fields(p.Numbers))
 	if inv, ok := s.Invitation(p.Invitation); ok {
 		v.Expires = time.Unix(inv.Expires, 0).UTC()
@@ -482,7 +482,7 @@ func actives(s *registry.State) (n int) {
 func pending(s *registry.State, p registry.Proposal) control.Pending {
 	code := func(o identity.OriginID) string { m, _ := s.MemberByOrigin(o); return m.Country }
 	v := control.Pending{
-		Country: p.Candidate.Country, Operator: p.Candidate.Operator, Sponsor: code(p.Sponsor), Approved: []string{},
+		Country: p.Candidate.Country, Operator: p.Candidate.Operator, OperatorType: p.Candidate.OperatorType, Sponsor: code(p.Sponsor), Approved: []string{},
 		Needed: s.Policy().Needed(actives(s)), Expires: time.Unix(p.Expires, 0).UTC(),
 	}
 	for _, o := range p.Approvals {

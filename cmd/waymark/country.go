@@ -29,7 +29,7 @@ func (m *Main) countryPendingCommand() *cobra.Command {
 	return list(m, &cobra.Command{Use: "pending", Short: "The countries that have knocked", Args: noArgs},
 		"Nobody has knocked.", []string{"COUNTRY", "SPONSOR", "NUMBERS", "APPROVED", "UNTIL", "OPERATOR"},
 		func(p control.Pending) []string {
-			return []string{p.Country, p.Sponsor, strings.Join(p.Numbers[:], " "), approvals(p), p.Expires.UTC().Format(time.DateOnly), short(p.Operator, 40)}
+			return []string{p.Country, p.Sponsor, strings.Join(p.Numbers[:], " "), approvals(p), p.Expires.UTC().Format(time.DateOnly), short(operatorOf(p), 60)}
 		},
 		func(ctx context.Context, node *control.Client, _ []string) ([]control.Pending, error) {
 			return node.Pending(ctx)
@@ -86,4 +86,13 @@ func countryArg(arg string) (string, error) {
 		return "", usageError{err.Error() + "."}
 	}
 	return code, nil
+}
+
+// operatorOf is who wants to join, with the kind of organisation that it says it
+// is: whoever approves signs both.
+func operatorOf(p control.Pending) string {
+	if p.OperatorType == "" {
+		return p.Operator
+	}
+	return p.Operator + " (" + p.OperatorType + ")"
 }

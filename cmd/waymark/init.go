@@ -12,7 +12,7 @@ import (
 )
 
 func (m *Main) initCommand() *cobra.Command {
-	var country, operator, uses string
+	var country, operator, kind, uses string
 	var basePort int
 	var advertise []string
 	var ticket, recover string
@@ -35,6 +35,7 @@ where all of that is lost, --by-vote, and the other countries decide.`,
 			c := config.Default()
 			c.Country = strings.ToUpper(strings.TrimSpace(country))
 			c.Operator, c.OperatorUses = strings.TrimSpace(operator), strings.TrimSpace(uses)
+			c.OperatorType = strings.TrimSpace(kind)
 			c.Federation.Voter = true
 			c.Federation.Advertise = advertise
 			if basePort != 0 {
@@ -69,6 +70,7 @@ Then: waymark serve --dir %[2]s
 	f := cmd.Flags()
 	f.StringVar(&country, "country", "", "ISO 3166-1 code of the country, two letters (required)")
 	f.StringVar(&operator, "operator", "", "the organisation that runs the node (required)")
+	f.StringVar(&kind, "operator-type", "", "what kind of organisation that is: "+strings.Join(config.OperatorTypes(), ", "))
 	f.StringVar(&uses, "operator-uses", "", "hosting company, proxy and DNS provider, told to readers at the foot of every page")
 	f.IntVar(&basePort, "base-port", 0, "use N for the public pages, N+1 admin, N+2 operations, N+6 federation, on 127.0.0.1")
 	f.StringSliceVar(&advertise, "advertise", nil, "HOST:PORT by which the other countries reach this node (default with --base-port: 127.0.0.1:N+6)")
@@ -95,7 +97,7 @@ func reachable(listen string, advertise []string) string {
 // checkInit turns what is wrong with the new configuration into words about
 // flags.
 func checkInit(c config.Config) error {
-	flags := map[string]string{"country": "--country", "operator": "--operator", "operator_uses": "--operator-uses", "federation.advertise": "--advertise"}
+	flags := map[string]string{"country": "--country", "operator": "--operator", "operator_type": "--operator-type", "operator_uses": "--operator-uses", "federation.advertise": "--advertise"}
 	var lines []string
 	for _, f := range c.Check() {
 		name := flags[f.Key]

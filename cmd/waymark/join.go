@@ -168,7 +168,7 @@ send a bundle back when it is a member: waymark bundle export`,
 		case p.Numbers[0] == "":
 			return m.say("%s has the approval of %s.", p.Country, approvals(p))
 		}
-		if err := table(m.Stdout, nil, [][]string{{"Country", p.Country}, {"Operator", p.Operator}, {"Numbers", strings.Join(p.Numbers[:], " ")}}); err != nil {
+		if err := table(m.Stdout, nil, [][]string{{"Country", p.Country}, {"Operator", operatorOf(p)}, {"Numbers", strings.Join(p.Numbers[:], " ")}}); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintf(m.Stdout, "\nTelephone the newcomer, on a number that you had before the invitation, and compare the numbers.\nNext: waymark country approve %s --numbers \"…\"\n", plain(p.Country))

@@ -267,13 +267,16 @@ type Joined struct {
 
 // Pending is a country that has knocked.
 type Pending struct {
-	Country  string    `json:"country"`
-	Operator string    `json:"operator"`
-	Sponsor  string    `json:"sponsor"`
-	Numbers  [3]string `json:"numbers"`
-	Approved []string  `json:"approved"` // countries that have signed
-	Objected []string  `json:"objected"` // countries that spoke against it, "DE: their reason"; may be null
-	Needed   int       `json:"needed"`   // signatures that admit
-	Expires  time.Time `json:"expires"`  // UTC
-	Admitted bool      `json:"admitted"`
+	Country  string `json:"country"`
+	Operator string `json:"operator"`
+	// OperatorType is what kind of organisation it says it is: whoever approves
+	// signs that, too. Empty: not stated.
+	OperatorType string    `json:"operator_type,omitempty"`
+	Sponsor      string    `json:"sponsor"`
+	Numbers      [3]string `json:"numbers"`
+	Approved     []string  `json:"approved"` // countries that have signed
+	Objected     []string  `json:"objected"` // countries that spoke against it, "DE: their reason"; may be null
+	Needed       int       `json:"needed"`   // signatures that admit
+	Expires      time.Time `json:"expires"`  // UTC
+	Admitted     bool      `json:"admitted"`
 }

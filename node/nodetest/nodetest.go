@@ -153,6 +153,7 @@ func (f *Federation) dir(i int) string {
 func (f *Federation) config(i int) (config.Config, error) {
 	c := config.Default()
 	c.Country, c.Operator = f.o.Countries[i], fiction.Operator(f.o.Countries[i])
+	c.OperatorType = fiction.OperatorType(f.o.Countries[i])
 	c.OperatorUses = "Example Hosting, Example Proxy, Example Names"
 	c.Federation.Voter = true
 	return c, c.UseBasePort(f.o.BasePort + 10*i)
