@@ -53,7 +53,28 @@ func joins(waits, wanted registry.Ruling, now time.Time) bool {
 		(waits.Until == 0 || waits.Until.Time().Sub(now) >= joinLeast)
 }
 
+// confirms refuses a takedown without an end that has nothing to confirm: it is the
+// second of two decisions, while the first one holds. Its counter alone does not say
+// so, since a decision that lifts one counts as well.
+func confirms(v interface {
+	Hidden(identity.OriginID, feed.Key) (registry.Ruling, []identity.OriginID, bool)
+}, r registry.Ruling) error {
+	if r.Kind != registry.RulingTakedown || !r.Lasting {
+		return nil
+	}
+	if _, _, hidden := v.Hidden(r.Origin, r.Record); hidden {
+		return nil
+	}
+	return &control.Error{Class: control.Refused, Code: "nothing_to_confirm", Message: "No decision of the countries hides this listing now, so there is none that could be made to last.",
+		Next: "Decide it for two weeks first, without --lasting. While that holds it can be confirmed."}
+}
+
 func (n *Node) countersign(s *registry.State, envelope []byte) (control.Decision, error) {
+	if r, _, err := registry.ParseRuling(envelope); err == nil {
+		if err := confirms(n.docket.View(), r); err != nil {
+			return control.Decision{}, err
+		}
+	}
 	signed, err := registry.CountersignRuling(s.Federation(), envelope, n.keys().admin)
 	if err != nil {
 		return control.Decision{}, explainRuling(err)
@@ -313,6 +334,9 @@ func (n *Node) hideEverywhere(p place, in control.HideRequest) (*control.Decisio
 	r := registry.Ruling{Kind: registry.RulingTakedown, Off: in.Off, Lasting: in.Lasting, Origin: p.origin, Record: p.key, Reason: in.Reason, Text: in.Text}
 	if in.Off {
 		r.Reason = registry.ReasonMistake
+	}
+	if err := confirms(n.docket.View(), r); err != nil {
+		return nil, err
 	}
 	d, err := n.decide(s, r)
 	if err != nil {

@@ -47,3 +47,30 @@ func TestWhatIsSignedIsWhatWasAskedFor(t *testing.T) {
 		}
 	}
 }
+
+type hiding bool
+
+func (h hiding) Hidden(identity.OriginID, feed.Key) (registry.Ruling, []identity.OriginID, bool) {
+	return registry.Ruling{}, nil, bool(h)
+}
+
+// TestOnlyWhatIsHiddenIsMadeToLast: hiding, showing again and then hiding without an
+// end would need no second thought.
+func TestOnlyWhatIsHiddenIsMadeToLast(t *testing.T) {
+	for name, c := range map[string]struct {
+		hidden  bool
+		r       registry.Ruling
+		refused bool
+	}{
+		"a confirmation":              {true, registry.Ruling{Kind: registry.RulingTakedown, Lasting: true, Counter: 2}, false},
+		"one of what was shown again": {false, registry.Ruling{Kind: registry.RulingTakedown, Lasting: true, Counter: 3}, true},
+		"one that comes first":        {false, registry.Ruling{Kind: registry.RulingTakedown, Lasting: true, Counter: 2}, true},
+		"hiding for two weeks":        {false, registry.Ruling{Kind: registry.RulingTakedown, Counter: 1}, false},
+		"showing again":               {true, registry.Ruling{Kind: registry.RulingTakedown, Off: true, Counter: 2}, false},
+		"a suspension":                {false, registry.Ruling{Kind: registry.RulingSuspend, Counter: 1}, false},
+	} {
+		if err := confirms(hiding(c.hidden), c.r); (err != nil) != c.refused {
+			t.Errorf("%s: %v, refused should be %v", name, err, c.refused)
+		}
+	}
+}

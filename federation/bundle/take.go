@@ -180,7 +180,11 @@ func (t *taker) take(s *section) (outcome, why string, err error) {
 			err = errors.Join(err, staging.Discard())
 		}
 	}()
-	v, err := t.rules.Verify(view, heads, changes)
+	verify := t.rules.Verify
+	if s.Whole() {
+		verify = t.rules.VerifyCompared
+	}
+	v, err := verify(view, heads, changes)
 	if err != nil {
 		return "", "", err
 	}

@@ -74,7 +74,8 @@ type Staging interface {
 //
 // What a [Step] replaces or deletes is kept for undoing for 30 days; an erased
 // record is kept nowhere. Where the first head does not follow the held one, the
-// chain and the list of deletions begin anew. A [Rollback] drops the heads past
+// chain and the list of deletions begin anew. With a [Compared] step nothing that was
+// kept before stays. A [Rollback] drops the heads past
 // its own, and keeps the list of deletions; what it takes back is not kept.
 type Appender interface {
 	Append(context.Context, *Verified) error

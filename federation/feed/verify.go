@@ -54,6 +54,10 @@ const (
 	// Repair puts right what a disk damaged, under the head that is held or a
 	// newer one.
 	Repair
+	// Compared leads on like Step, but was found by comparing what is live before
+	// and after. What was erased on the way is not known, of records that were
+	// deleted before it began neither, so nothing from before may be kept.
+	Compared
 )
 
 // String is the kind in a word.
@@ -65,12 +69,15 @@ func (k Kind) String() string {
 		return "rollback"
 	case Repair:
 		return "repair"
+	case Compared:
+		return "comparison"
 	}
 	return fmt.Sprintf("kind %d", uint8(k))
 }
 
 // Kind is how the step leads to its head. A store keeps for undoing what a Step
-// replaces, and not what the others do; it drops heads past that of a Rollback.
+// replaces, and not what the others do; it drops heads past that of a Rollback, and
+// with a Compared step all that it kept before.
 func (v *Verified) Kind() Kind { return v.kind }
 
 // Origin is whose feed it is.
@@ -110,6 +117,19 @@ func (v *Verified) Erased() int { return v.erased }
 // signature, on that head or a later one of the step, unless the feed is new
 // here or starts a new epoch.
 func (r Rules) Verify(view View, envelopes [][]byte, delta Delta) (*Verified, error) {
+	return r.verify(Step, view, envelopes, delta)
+}
+
+// VerifyCompared is Verify for changes that were found by comparing what is live:
+// see [Compared]. Where nothing was held it is the same.
+func (r Rules) VerifyCompared(view View, envelopes [][]byte, delta Delta) (*Verified, error) {
+	if view.Head() == nil {
+		return r.verify(Step, view, envelopes, delta)
+	}
+	return r.verify(Compared, view, envelopes, delta)
+}
+
+func (r Rules) verify(kind Kind, view View, envelopes [][]byte, delta Delta) (*Verified, error) {
 	held := view.Head()
 	heads, err := r.CheckChain(held, envelopes)
 	if err != nil {
@@ -134,7 +154,7 @@ func (r Rules) Verify(view View, envelopes [][]byte, delta Delta) (*Verified, er
 			return nil, err
 		}
 	}
-	return t.verified(Step, held, heads, delta), nil
+	return t.verified(kind, held, heads, delta), nil
 }
 
 func (t *tally) verified(kind Kind, held *SignedHead, heads []*SignedHead, delta Delta) *Verified {

@@ -346,7 +346,11 @@ func (p *pull) finish(ctx context.Context, head *feed.SignedHead) error {
 	if err != nil {
 		return err
 	}
-	v, err := p.rules.Verify(view, envelopes, delta)
+	verify := p.rules.Verify
+	if p.buckets {
+		verify = p.rules.VerifyCompared
+	}
+	v, err := verify(view, envelopes, delta)
 	view.Close()
 	switch {
 	case errors.Is(err, feed.ErrChain):

@@ -3,6 +3,7 @@ package replication_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -386,6 +387,51 @@ func TestDamageIsNoticedInUse(t *testing.T) {
 					return ben.n(a) == a.View().Head().N && ben.rep.Rotten(a.Origin()) == nil
 				})
 				feedtest.Same(t, ben.store, a)
+			})
+		})
+	}
+}
+
+// TestErasedWhileAway: a record was deleted, which can be undone for a while, and
+// then erased. Who was away meanwhile and catches up by comparing buckets, which
+// show neither, keeps no copy either; nor does who hears of it from there.
+func TestErasedWhileAway(t *testing.T) {
+	for _, newEpoch := range []bool{false, true} {
+		t.Run(fmt.Sprintf("new epoch %t", newEpoch), func(t *testing.T) {
+			scene(t, func(p *play) {
+				ada, ben, dan := p.node("ada"), p.node("ben"), p.node("dan")
+				a := p.f.Author("ada")
+				ada.announce(a.Fill(0, 30, "one"))
+				p.synced(10*time.Second, a, ben, dan)
+				first := a.View().Head()
+				ada.announce(a.Delete(feedtest.RecordKey(3)))
+				p.synced(10*time.Second, a, ben, dan)
+				for _, n := range []*node{ben, dan} {
+					if _, err := n.store.Undo(a.Origin(), first); err != nil {
+						t.Fatalf("the deletion cannot be undone: %v", err)
+					}
+				}
+				p.net.Cut("ada", "ben")
+				p.net.Cut("ada", "dan")
+				p.net.Cut("ben", "dan")
+				if newEpoch {
+					p.f.Bump("ada", nil)
+				}
+				ada.announce(a.Erase(feedtest.RecordKey(3)))
+				ada.announce(a.Put(feedtest.RecordKey(4), "two"))
+				cyd := p.node("cyd") // its first copy lists no deletions
+				p.synced(time.Minute, a, cyd)
+				p.net.Cut("ben", "dan")
+				p.net.Cut("cyd", "dan")
+				p.synced(20*time.Minute, a, ben)
+				p.net.Cut("cyd", "ben")
+				p.net.Heal("ben", "dan")
+				p.synced(20*time.Minute, a, dan)
+				for _, n := range []*node{ben, dan} {
+					if _, err := n.store.Undo(a.Origin(), first); !errors.Is(err, feed.ErrPruned) {
+						t.Errorf("%s can bring back what was erased: %v", n.host, err)
+					}
+				}
 			})
 		})
 	}

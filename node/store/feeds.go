@@ -185,16 +185,16 @@ func (s *Store) checkBase(txn *badger.Txn, v *feed.Verified) (feedState, error) 
 		return st, feed.ErrMoved
 	}
 	first, h := v.Heads()[0], v.Head()
-	follows := held != nil && (first.Prev == held.Hash || first.Hash == held.Hash) || held == nil && first.N == 1
+	follows := held != nil && (first.Prev == held.Hash || first.Hash == held.Hash) || held == nil && h.N == 1
 	switch {
 	case v.Kind() == feed.Rollback:
 		return st, nil
 	case !follows: // what was deleted on the way here is not known
 		st.Floor, st.From = h.Seq, first.N
-	case v.Kind() == feed.Repair: // the list of deletions may have suffered too
+	case v.Kind() != feed.Step: // the list of deletions may have suffered, or was not seen
 		st.Floor = h.Seq
 	}
-	if v.Kind() == feed.Repair || held == nil || held.Epoch != h.Epoch {
+	if v.Kind() != feed.Step || held == nil || held.Epoch != h.Epoch {
 		st.Undo = h.Seq
 	}
 	return st, nil
@@ -267,6 +267,11 @@ func (s *Store) putAside(txn *badger.Txn, step step, had bool, old, c feed.Chang
 		return s.keepUndo(txn, step, old, c)
 	}
 	if old.Live() && old.Hash != c.Hash {
+		if step.kind == feed.Compared { // it may have been erased
+			if err := s.markErased(txn); err != nil {
+				return err
+			}
+		}
 		return freeRecord(txn, step.o, old)
 	}
 	return nil

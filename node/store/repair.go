@@ -116,16 +116,19 @@ func (a *actual) Since(seq uint64, live bool, yield func(feed.Change, []byte) bo
 	return nil
 }
 
-// settle does what a rollback or a repair needs beyond its changes, and ends the
-// fold. It may be cut off anywhere and started again. The caller holds l.fold.
+// settle does what a rollback, a repair or a comparison needs beyond its changes, and
+// ends the fold. It may be cut off anywhere and started again. The caller holds l.fold.
 func (s *Store) settle(o identity.OriginID, kind feed.Kind) error {
 	st, head, err := s.state(o)
 	if err != nil {
 		return err
 	}
-	if kind == feed.Rollback {
+	switch kind {
+	case feed.Rollback:
 		err = s.forgetLater(o, head)
-	} else {
+	case feed.Compared:
+		err = s.forgetAll(o)
+	default:
 		err = s.rebuild(o, head)
 	}
 	if err != nil {
@@ -155,6 +158,21 @@ func (s *Store) forgetLater(o identity.OriginID, head *feed.SignedHead) error {
 	return s.walk(key(prefixUndo, o), func(txn *badger.Txn, k, v []byte) error {
 		u, err := parseUndo(k, v)
 		if err != nil || u.epoch != head.Epoch || u.seq <= head.Seq {
+			return err
+		}
+		return dropUndo(txn, o, k, u)
+	})
+}
+
+// forgetAll drops everything that was kept for undoing: some of it may have been
+// erased since.
+func (s *Store) forgetAll(o identity.OriginID) error {
+	return s.walk(key(prefixUndo, o), func(txn *badger.Txn, k, v []byte) error {
+		u, err := parseUndo(k, v)
+		if err == nil && u.Old.Live() && !u.erased() {
+			err = s.markErased(txn)
+		}
+		if err != nil {
 			return err
 		}
 		return dropUndo(txn, o, k, u)

@@ -310,3 +310,58 @@ func TestErase(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestComparedKeepsNothing: what was found by comparing says nothing of what was
+// erased meanwhile, so every copy that was kept goes, records and all.
+func TestComparedKeepsNothing(t *testing.T) {
+	for name, o := range map[string]store.Options{"in memory": newClock().options(), "on disk": {Dir: t.TempDir(), Floor: -1}} {
+		t.Run(name, func(t *testing.T) {
+			f := feedtest.NewFederation("ada")
+			s := open(t, o)
+			a := f.Author("ada")
+			step := func(verify func(feed.View, [][]byte, feed.Delta) (*feed.Verified, error)) {
+				t.Helper()
+				env, items := a.Head(nil)
+				view, err := s.View(a.Origin())
+				if err != nil {
+					t.Fatal(err)
+				}
+				v, err := verify(view, [][]byte{env}, items)
+				view.Close()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Apply(t.Context(), v); err != nil {
+					t.Fatal(err)
+				}
+			}
+			a.Fill(0, 6, "one")
+			step(f.Rules().Verify)
+			first := a.View().Head()
+			a.Delete(feedtest.RecordKey(1)).Put(feedtest.RecordKey(2), "two")
+			step(f.Rules().Verify)
+			if _, err := s.Undo(a.Origin(), first); err != nil {
+				t.Fatalf("an ordinary step cannot be undone: %v", err)
+			}
+			a.Delete(feedtest.RecordKey(3)).Put(feedtest.RecordKey(4), "three")
+			step(f.Rules().VerifyCompared)
+			feedtest.Same(t, s, a)
+			if _, err := s.Undo(a.Origin(), first); !errors.Is(err, feed.ErrPruned) {
+				t.Errorf("something is kept: %v", err)
+			}
+			for prefix, want := range map[byte]int{'u': 0, 'r': 4} {
+				if n, err := s.Keys(prefix); err != nil || n != want {
+					t.Errorf("%d keys of kind %c, want %d (%v)", n, prefix, want, err)
+				}
+			}
+			view, err := s.View(a.Origin())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer view.Close()
+			if err := view.Since(first.Seq, false, func(feed.Change, []byte) bool { return true }); !errors.Is(err, feed.ErrPruned) {
+				t.Errorf("it lists changes that it did not see: %v", err)
+			}
+		})
+	}
+}

@@ -24,7 +24,7 @@ var (
 )
 
 // TestModel plays random plans against the model: a few on a user's machine and
-// with -short, a hundred where CI is set, and as many as WAYMARK_SEEDS says. A seed that fails
+// with -short, a hundred and thirty where CI is set, and as many as WAYMARK_SEEDS says. A seed that fails
 // is played again with
 //
 //	go test ./federation/fedtest/fedmodel -run TestModel -seed N -shrink 100
@@ -45,14 +45,21 @@ func TestModel(t *testing.T) {
 		play(t, fedmodel.Generate(*seed, *steps))
 		return
 	}
-	n := 8
+	// Always the same ones, so that a change is judged by what it changed.
+	first, late := 8, 4
 	if os.Getenv("CI") != "" && !testing.Short() {
-		n = 100
+		first, late = 100, 30
 	}
-	first := uint64(1) // always the same ones, so that a change is judged by what it changed
 	if many, err := strconv.Atoi(os.Getenv("WAYMARK_SEEDS")); err == nil && many > 0 {
-		n, first = many, rand.Uint64N(1<<40)+1
+		playSeeds(t, fedmodel.FirstSeeds+rand.Uint64N(1<<40)+1, many)
+		return
 	}
+	playSeeds(t, 1, first)
+	playSeeds(t, fedmodel.FirstSeeds+1, late)
+}
+
+// playSeeds plays the plans of n seeds.
+func playSeeds(t *testing.T, first uint64, n int) {
 	t.Logf("seeds %d to %d", first, first+uint64(n)-1)
 	for i := range n {
 		p := fedmodel.Generate(first+uint64(i), *steps)

@@ -53,6 +53,10 @@ const (
 	OpLie       Op = "lie"     // A answers its peers with lies; N is the bit set of the ways
 	OpHonest    Op = "honest"  // A answers as it should
 	OpWait      Op = "wait"    // nothing happens for N seconds
+
+	OpEraseOld  Op = "eraseold"  // N records that A has deleted are erased, as a draft
+	OpRotGuard  Op = "rotguard"  // A's publish guard rots: N 0 it cannot be read any more, 1 it is gone
+	OpRotDocket Op = "rotdocket" // an item of the docket rots on A's disk
 )
 
 // Step is one thing that happens, some time after the one before.
@@ -126,49 +130,58 @@ func ParsePlan(text string) (Plan, error) {
 type weight struct {
 	often int
 	group string // "" is always in
+	late  bool   // only in plans of seeds after [FirstSeeds]
 }
+
+// FirstSeeds is the last seed of the first plans. What can happen has grown since;
+// these seeds go on giving the plans that they gave, so that their numbers still
+// say something.
+const FirstSeeds = 1 << 40
 
 // weights of the ops. Each plan leaves about half of the groups out, so that
 // what is left happens often enough to meet itself: a swarm of different plans
 // finds more than many alike.
 var weights = map[Op]weight{
-	OpEdit:      {14, ""},
-	OpPublish:   {16, ""},
-	OpWait:      {3, ""},
-	OpDelete:    {5, "delete"},
-	OpErase:     {4, "erase"},
-	OpBulk:      {2, "bulk"},
-	OpNothing:   {1, "bulk"},
-	OpCut:       {6, "cut"},
-	OpCutOneWay: {3, "cut"},
-	OpPart:      {3, "cut"},
-	OpHeal:      {5, "cut"},
-	OpHealAll:   {3, "cut"},
-	OpKill:      {4, "kill"},
-	OpStart:     {6, "kill"},
-	OpCrash:     {3, "kill"},
-	OpBackup:    {4, "restore"},
-	OpRestore:   {3, "restore"},
-	OpRewind:    {1, "rewind"},
-	OpLose:      {1, "rewind"},
-	OpClone:     {2, "clone"},
-	OpSteal:     {2, "steal"},
-	OpUnclone:   {1, "clone"},
-	OpCopyEdit:  {4, "copy"},
-	OpCopyPub:   {4, "copy"},
-	OpRotate:    {3, "keys"},
-	OpRevoke:    {2, "keys"},
-	OpBump:      {2, "keys"},
-	OpAnchor:    {2, "keys"},
-	OpSuspend:   {2, "suspend"},
-	OpResume:    {3, "suspend"},
-	OpCorrupt:   {4, "corrupt"},
-	OpForget:    {3, "forget"},
-	OpClock:     {3, "clock"},
-	OpFull:      {2, "full"},
-	OpFree:      {3, "full"},
-	OpLie:       {4, "lie"},
-	OpHonest:    {2, "lie"},
+	OpEdit:      {14, "", false},
+	OpPublish:   {16, "", false},
+	OpWait:      {3, "", false},
+	OpDelete:    {5, "delete", false},
+	OpErase:     {4, "erase", false},
+	OpBulk:      {2, "bulk", false},
+	OpNothing:   {1, "bulk", false},
+	OpCut:       {6, "cut", false},
+	OpCutOneWay: {3, "cut", false},
+	OpPart:      {3, "cut", false},
+	OpHeal:      {5, "cut", false},
+	OpHealAll:   {3, "cut", false},
+	OpKill:      {4, "kill", false},
+	OpStart:     {6, "kill", false},
+	OpCrash:     {3, "kill", false},
+	OpBackup:    {4, "restore", false},
+	OpRestore:   {3, "restore", false},
+	OpRewind:    {1, "rewind", false},
+	OpLose:      {1, "rewind", false},
+	OpClone:     {2, "clone", false},
+	OpSteal:     {2, "steal", false},
+	OpUnclone:   {1, "clone", false},
+	OpCopyEdit:  {4, "copy", false},
+	OpCopyPub:   {4, "copy", false},
+	OpRotate:    {3, "keys", false},
+	OpRevoke:    {2, "keys", false},
+	OpBump:      {2, "keys", false},
+	OpAnchor:    {2, "keys", false},
+	OpSuspend:   {2, "suspend", false},
+	OpResume:    {3, "suspend", false},
+	OpCorrupt:   {4, "corrupt", false},
+	OpForget:    {3, "forget", false},
+	OpClock:     {3, "clock", false},
+	OpFull:      {2, "full", false},
+	OpFree:      {3, "full", false},
+	OpLie:       {4, "lie", false},
+	OpHonest:    {2, "lie", false},
+	OpEraseOld:  {3, "erase", true},
+	OpRotGuard:  {2, "corrupt", true},
+	OpRotDocket: {2, "corrupt", true},
 }
 
 const maxNodes = 8
@@ -192,9 +205,14 @@ func Generate(seed uint64, steps int) Plan {
 		}
 	}
 	left["copy"] = left["clone"] && left["steal"] // a copy that does nothing shows nothing
+	first := seed <= FirstSeeds
+	gambits := gambits
+	if !first {
+		gambits = slices.Concat(gambits, lateGambits)
+	}
 	var in []Op
 	for _, op := range ops {
-		if !left[weights[op].group] {
+		if !left[weights[op].group] && !(first && weights[op].late) {
 			for range weights[op].often {
 				in = append(in, op)
 			}
@@ -216,7 +234,7 @@ func (p *Plan) draw(rng *rand.Rand, op Op) Step {
 	s := Step{After: pauses[rng.IntN(len(pauses))], Op: op, A: rng.IntN(p.Nodes), B: rng.IntN(p.Nodes)}
 	// Few members write much rather than many little: that is how they get far
 	// enough apart.
-	if rng.IntN(2) == 0 && (op == OpEdit || op == OpPublish || op == OpDelete || op == OpErase) {
+	if rng.IntN(2) == 0 && (op == OpEdit || op == OpPublish || op == OpDelete || op == OpErase || op == OpEraseOld) {
 		s.A = 0
 	}
 	s.N = op.number(rng, p.Nodes)
@@ -243,6 +261,14 @@ var gambits = [][]Op{
 	{OpEdit, OpPublish, OpCorrupt, OpKill, OpStart, OpEdit, OpPublish},
 }
 
+// lateGambits are those with steps that the first plans do not have.
+var lateGambits = [][]Op{
+	{OpEdit, OpPublish, OpDelete, OpPublish, OpPart, OpEraseOld, OpPublish, OpBump, OpHealAll},
+	{OpEdit, OpPublish, OpDelete, OpPublish, OpPart, OpWait, OpEraseOld, OpPublish, OpEdit, OpPublish, OpHealAll},
+	{OpEdit, OpPublish, OpRotGuard, OpKill, OpStart, OpEdit, OpPublish},
+	{OpEdit, OpPublish, OpBackup, OpEdit, OpPublish, OpRotGuard, OpPart, OpRestore, OpEdit, OpPublish, OpHealAll},
+}
+
 // gambit makes the steps of a sequence.
 func (p *Plan) gambit(rng *rand.Rand, g []Op) (out []Step) {
 	who := rng.IntN(p.Nodes)
@@ -265,11 +291,11 @@ func (o Op) number(rng *rand.Rand, nodes int) int {
 	switch o {
 	case OpEdit, OpCopyEdit:
 		return 1 + rng.IntN(4)
-	case OpDelete, OpErase:
+	case OpDelete, OpErase, OpEraseOld:
 		return 1 + rng.IntN(2)
 	case OpBulk:
 		return 22 + rng.IntN(20)
-	case OpCrash, OpCorrupt:
+	case OpCrash, OpCorrupt, OpRotGuard:
 		return rng.IntN(2)
 	case OpPart:
 		return 1 + rng.IntN(1<<(nodes+1)-2)
@@ -287,5 +313,5 @@ func (o Op) number(rng *rand.Rand, nodes int) int {
 var ops = []Op{
 	OpEdit, OpPublish, OpWait, OpDelete, OpErase, OpBulk, OpNothing, OpCut, OpCutOneWay, OpPart, OpHeal, OpHealAll, OpKill, OpStart, OpCrash,
 	OpBackup, OpRestore, OpRewind, OpLose, OpClone, OpSteal, OpUnclone, OpCopyEdit, OpCopyPub, OpRotate, OpRevoke, OpBump, OpAnchor,
-	OpSuspend, OpResume, OpCorrupt, OpForget, OpClock, OpFull, OpFree, OpLie, OpHonest,
+	OpSuspend, OpResume, OpCorrupt, OpForget, OpClock, OpFull, OpFree, OpLie, OpHonest, OpEraseOld, OpRotGuard, OpRotDocket,
 }

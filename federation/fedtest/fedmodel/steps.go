@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"syscall"
 	"time"
@@ -28,6 +29,8 @@ func (w *world) do(s Step) error {
 		return w.remove(a, feed.Delete, s.N, rng)
 	case OpErase:
 		return w.remove(a, feed.Erase, s.N, rng)
+	case OpEraseOld:
+		return w.eraseOld(a, s.N, rng)
 	case OpPublish:
 		return w.publish(a)
 	case OpNothing:
@@ -48,7 +51,7 @@ func (w *world) do(s Step) error {
 		return w.publish(w.copied())
 	case OpRotate, OpRevoke, OpBump, OpSuspend, OpResume, OpAnchor:
 		return w.decide(s.Op, a)
-	case OpCorrupt, OpForget, OpClock, OpFull, OpFree, OpLie, OpHonest:
+	case OpCorrupt, OpRotGuard, OpRotDocket, OpForget, OpClock, OpFull, OpFree, OpLie, OpHonest:
 		return w.spoil(s, a, b, rng)
 	case OpWait:
 		time.Sleep(time.Duration(s.N) * time.Second)
@@ -89,6 +92,41 @@ func (w *world) remove(m *machine, op feed.Op, n int, rng *rand.Rand) error {
 		m.draft(feed.Edit{Key: live[rng.IntN(len(live))], Op: op})
 	}
 	return nil
+}
+
+// eraseOld erases records that were deleted before, as drafts.
+func (w *world) eraseOld(m *machine, n int, rng *rand.Rand) error {
+	if m == nil {
+		return errSkip
+	}
+	old := m.deleted()
+	if len(old) == 0 {
+		return errSkip
+	}
+	for range n {
+		m.draft(feed.Edit{Key: old[rng.IntN(len(old))], Op: feed.Erase})
+	}
+	return nil
+}
+
+// deleted are the keys that the machine's own feed had and has no more, in order.
+func (m *machine) deleted() []feed.Key {
+	h := m.head(m.origin())
+	if h == nil {
+		return nil
+	}
+	m.w.mu.Lock()
+	defer m.w.mu.Unlock()
+	now := m.w.ref.heads[h.Hash]
+	gone := map[feed.Key]bool{}
+	for at := now; at != nil; at = m.w.ref.heads[at.prev] {
+		for k := range at.set {
+			if _, live := now.set[k]; !live {
+				gone[k] = true
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(gone), func(a, b feed.Key) int { return slices.Compare(a[:], b[:]) })
 }
 
 // draft keeps an edit; the last one of a key counts.
@@ -311,6 +349,9 @@ func (w *world) power(op Op, m *machine) error {
 		}
 		m.stop()
 		w.suspect(m.origin(), "the database was restored from a backup")
+		if _, err := os.Stat(m.guardPath()); err != nil {
+			w.taint(m.origin(), "the database was restored and the guard had rotted")
+		}
 		m.restore(m.backup, false)
 		m.start()
 	case OpRewind:
@@ -373,6 +414,11 @@ func (w *world) spoil(s Step, a, b *machine, rng *rand.Rand) error {
 			return errSkip
 		}
 		return w.corrupt(a, b.origin(), s.N == 1, rng)
+	case OpRotGuard:
+		w.suspect(a.origin(), "its publish guard rotted")
+		return a.rotGuard(s.N == 1)
+	case OpRotDocket:
+		return a.beside.rot(rng)
 	case OpForget:
 		for _, m := range w.machines {
 			a.disk.Forget(m.origin())
@@ -399,6 +445,34 @@ func (w *world) spoil(s Step, a, b *machine, rng *rand.Rand) error {
 		}
 		a.proc.liar.set(0)
 	}
+	return nil
+}
+
+// rotGuard damages the file of the publish guard, or removes it.
+func (m *machine) rotGuard(gone bool) error {
+	text, err := os.ReadFile(m.guardPath())
+	if err != nil || m.lawless {
+		return errSkip
+	}
+	if gone {
+		return os.Remove(m.guardPath())
+	}
+	text[len(text)/2] ^= 0x80
+	return os.WriteFile(m.guardPath(), text, 0o600)
+}
+
+// rot flips a bit of an item of the docket. The node sees it when it starts.
+func (b *beside) rot(rng *rand.Rand) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	keys := slices.Sorted(maps.Keys(b.drawer))
+	if len(keys) == 0 {
+		return errSkip
+	}
+	k := keys[rng.IntN(len(keys))]
+	bent := slices.Clone(b.drawer[k])
+	bent[rng.IntN(len(bent))] ^= 1 << rng.IntN(8)
+	b.drawer[k] = bent
 	return nil
 }
 

@@ -166,7 +166,7 @@ func (f *memoryFeed) step(v *feed.Verified, items feed.Items) *memoryFeed {
 	}
 	next.chain = chain(envelopes)
 	follows := f.head == nil && head.N == 1 || f.head != nil && first.Prev == f.head.Hash
-	if !follows && v.Kind() != feed.Rollback && v.Base() != head.Hash {
+	if v.Kind() == feed.Compared || !follows && v.Kind() != feed.Rollback && v.Base() != head.Hash {
 		next.floor = head.Seq // deletions in between are not known
 	}
 	step := undoStep{v.Base(), make(map[feed.Key]*feed.Item)}
