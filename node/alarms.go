@@ -37,7 +37,7 @@ func (n *Node) alarms(st *control.Status) {
 			why = err.Error()
 		}
 		next := "Leave the node connected: it fetches what it published last back from the others. Edits are kept as drafts."
-		if errors.Is(p.Quarantined(), feed.ErrNoWayBack) {
+		if err := p.Quarantined(); errors.Is(err, feed.ErrNoWayBack) || errors.Is(err, feed.ErrLacking) {
 			next = "Leave the node connected: it fetches the last good state from whoever has it. If no node has it any more, begin anew from what this one holds, with: waymark feed restart. Edits are kept as drafts."
 		}
 		if p.Forked() {

@@ -140,6 +140,9 @@ func (p *Publisher) prepare(ctx context.Context, edits iter.Seq[Edit], renew boo
 	}
 	defer view.Close()
 	held := view.Head()
+	if err := behindRecord(keys, held, o.Origin, epoch); err != nil {
+		return nil, 0, fmt.Errorf("publish: %w", err)
+	}
 	d := draft{p: p, view: view, held: held, rules: p.rules(keys, held), on: held != nil && held.Epoch == epoch}
 	if n, forked := keys.Forked(o.Origin); forked && d.on {
 		return nil, 0, fmt.Errorf("publish: %w: number %d", ErrForked, n)

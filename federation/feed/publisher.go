@@ -28,6 +28,9 @@ var (
 	// back to a head that cannot be had here. Another node that has it can help; if
 	// none does, only a new epoch.
 	ErrNoWayBack = errors.New("the last good head is not to be had here")
+	// ErrLacking is told besides ErrQuarantined when a head of the own feed is known
+	// to have been published and is not here. Who has it can help, or a new epoch.
+	ErrLacking = errors.New("something newer that was published is not here")
 	// ErrNeedsApproval is returned when the admin key must sign too and is not
 	// at hand.
 	ErrNeedsApproval = errors.New("so many changes within a day need the signature of the admin key as well, and that key is not open on this node; open it, then publish again")
@@ -178,16 +181,29 @@ func (p *Publisher) Quarantined() error {
 	p.mu.Lock()
 	stopped, stuck := p.quarantine, p.noWayBack
 	p.mu.Unlock()
-	if stopped != nil || stuck == nil {
+	if stopped != nil {
 		return stopped
 	}
-	if held, err := p.held(); err == nil {
-		epoch, _ := p.o.Keys().Epoch(p.o.Origin)
-		if _, must := mustGoBack(p.o.Keys(), held, p.o.Origin, epoch); !must {
-			return nil
-		}
+	held, err := p.held()
+	if err != nil {
+		return stuck
 	}
-	return stuck
+	keys := p.o.Keys()
+	epoch, _ := keys.Epoch(p.o.Origin)
+	if _, must := mustGoBack(keys, held, p.o.Origin, epoch); must && stuck != nil {
+		return stuck
+	}
+	return behindRecord(keys, held, p.o.Origin, epoch)
+}
+
+// behindRecord is nil, or a quarantine because the registry has a later head of the
+// epoch on record than is held: it was signed here once, or by who has our key.
+func behindRecord(keys Keys, held *SignedHead, o identity.OriginID, epoch uint64) error {
+	anchors := keys.Anchors(o, epoch)
+	if len(anchors) == 0 || held != nil && (held.Epoch > epoch || held.Epoch == epoch && held.N >= anchors[len(anchors)-1]) {
+		return nil
+	}
+	return fmt.Errorf("%w: %w: the registry has head %d of this feed on record", ErrQuarantined, ErrLacking, anchors[len(anchors)-1])
 }
 
 func (p *Publisher) stopped() error {

@@ -489,3 +489,34 @@ func TestHold(t *testing.T) {
 		}
 	})
 }
+
+// TestBehindTheRecord: the database and the guard are lost, and no peer is in reach;
+// but the registry knows of a head. Numbers up to it were signed before.
+func TestBehindTheRecord(t *testing.T) {
+	d := newDesk(t)
+	p := d.start()
+	d.publish(p, put(0, 2, "one"))
+	two := d.publish(p, put(0, 2, "two"))
+	d.f.SetAnchor("ada", two.Place())
+	if err := p.Quarantined(); err != nil {
+		t.Errorf("with what is on record: %v", err)
+	}
+	d.publish(p, put(0, 2, "three"))
+	d.store = feedtest.NewMemory()
+	if err := os.Remove(d.guard()); err != nil {
+		t.Fatal(err)
+	}
+	p = d.start()
+	if _, err := p.Publish(context.Background(), put(0, 1, "again")); !errors.Is(err, feed.ErrQuarantined) || !errors.Is(err, feed.ErrLacking) {
+		t.Errorf("Publish: %v", err)
+	}
+	if err := p.Quarantined(); !errors.Is(err, feed.ErrLacking) {
+		t.Errorf("it does not say why nothing can be published: %v", err)
+	}
+	d.f.Bump("ada", nil)
+	p.SetKeys(d.f.Member("ada").Publish, d.f.Member("ada").Admin)
+	if err := p.Quarantined(); err != nil {
+		t.Errorf("in a new epoch: %v", err)
+	}
+	d.publish(p, put(0, 1, "on"))
+}

@@ -657,8 +657,8 @@ func (w *world) anchor(m *machine) error {
 	defer w.mu.Unlock()
 	ref := w.ref.heads[h.Hash]
 	member, ok := w.law.state.MemberByOrigin(m.origin())
-	if !ok || ref == nil || !ref.seen || h.Epoch != member.Epoch {
-		return errSkip
+	if !ok || ref == nil || !ref.seen || h.Epoch != member.Epoch || w.ahead(h) {
+		return errSkip // voters put on record what they have taken
 	}
 	for _, a := range w.law.anchors {
 		if a.Origin == m.origin() && a.Place.Epoch == h.Epoch && a.Place.N >= h.N {
