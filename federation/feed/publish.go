@@ -28,7 +28,8 @@ var errWait = errors.New("the minute is full")
 // Publish makes one head of the edits. When it returns without error the change
 // is durable and visible here; the guard is written, and peers are told, right
 // after. Edits that change nothing are left out; with none left there is no new
-// head, and the result is nil. An [Erase] changes something even where the
+// head, and the result is nil. When ctx ended by the time that the edits were read,
+// nothing is published, and the error is its cause. An [Erase] changes something even where the
 // record is deleted already, as copies of it may be kept for undoing.
 //
 // When a minute has had as many heads as others take, Publish waits for the next
@@ -72,6 +73,9 @@ func (p *Publisher) publish(ctx context.Context, edits iter.Seq[Edit], renew boo
 		if err := p.wait(ctx, after); err != nil {
 			return nil, err
 		}
+	}
+	if err == nil && v != nil && ctx.Err() != nil { // whoever gave the edits may have broken off
+		err = discard(v.Delta(), context.Cause(ctx))
 	}
 	if err != nil || v == nil {
 		<-p.turn

@@ -2,46 +2,49 @@ package editorial
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"runtime"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/2ps-project/waymark/federation/feed"
+	"github.com/2ps-project/waymark/node/catalog"
 	"github.com/2ps-project/waymark/node/control"
 	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/store"
 )
 
-// intake collects what an import would do before anything of it is done.
+// intake looks at what an import would do before anything of it is done. Of each
+// row it remembers some hundred bytes; the rest waits in a file.
 type intake struct {
-	d       *Desk
-	o       control.ImportOptions
-	report  control.ImportReport
-	seen    map[feed.Key]string // where in the source
-	blind   string              // a row whose listing cannot be told; empty when there is none
-	changed []store.Own         // to write
-	all     []ready             // to publish: changed ones, and those that stand as they were
+	d      *Desk
+	o      control.ImportOptions
+	report control.ImportReport
+	seen   map[feed.Key]string // where in the source
+	blind  string              // a row whose listing cannot be told; empty when there is none
+	spool  *spool
+	held   int // documents in the spool
 }
 
 // Import takes rows in: it merges each into the document with its id, where an
 // absent field is unchanged and null clears one, or replaces it. Nothing is
-// written when a row is refused, unless SkipBad says so.
+// written when a row is refused, unless SkipBad says so. All is published as one
+// head. Rows are read once, in order, and may be any number.
 func (d *Desk) Import(ctx context.Context, rows iter.Seq2[control.Row, error], o control.ImportOptions) (control.ImportReport, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	in := &intake{d: d, o: o, seen: make(map[feed.Key]string)}
 	in.report.Refused = []control.Refusal{}
-	for row, err := range rows {
-		if err != nil {
-			return in.report, err
-		}
-		if err := ctx.Err(); err != nil {
-			return in.report, err
-		}
-		if err := in.take(row); err != nil {
-			return in.report, err
-		}
+	var err error
+	if in.spool, err = newSpool(d.o.Store); err != nil {
+		return in.report, explain(err)
+	}
+	defer in.spool.close()
+	if err := in.readAll(ctx, rows); err != nil {
+		return in.report, explain(err)
 	}
 	if len(in.report.Refused) > 0 && !o.SkipBad {
 		return control.ImportReport{Refused: in.report.Refused}, nil
@@ -52,87 +55,184 @@ func (d *Desk) Import(ctx context.Context, rows iter.Seq2[control.Row, error], o
 	}
 	if o.DryRun {
 		if o.Publish {
-			in.report.Published = len(in.all)
+			in.report.Published = in.held
 		}
 		return in.report, nil
 	}
 	return in.report, in.write(ctx, remove)
 }
 
-func (in *intake) refuse(where string, faults listing.Faults) {
-	for _, f := range asFaults(faults) {
-		in.report.Refused = append(in.report.Refused, control.Refusal{Row: where, Fault: f})
-	}
+// together is how many rows are looked at by one goroutine before their results
+// are taken, in their order.
+const together = 32
+
+// readAll looks at rows on all processors, a few ahead of what is taken.
+func (in *intake) readAll(ctx context.Context, rows iter.Seq2[control.Row, error]) error {
+	work, ctx := errgroup.WithContext(ctx)
+	type batch = chan []looked
+	ahead := make(chan batch, runtime.GOMAXPROCS(0))
+	work.Go(func() error {
+		defer close(ahead)
+		return batches(ctx, rows, func(batched []control.Row) bool {
+			done := make(batch, 1)
+			go func() {
+				out := make([]looked, len(batched))
+				for i, row := range batched {
+					out[i] = in.look(row)
+				}
+				done <- out
+			}()
+			select {
+			case ahead <- done:
+				return true
+			case <-ctx.Done():
+				return false
+			}
+		})
+	})
+	work.Go(func() error {
+		for done := range ahead {
+			for _, l := range <-done {
+				if err := in.take(l); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	return work.Wait()
 }
 
-// take looks at one row: every fault of it is reported at once.
-func (in *intake) take(row control.Row) error {
-	if len(row.Faults) > 0 {
-		for _, f := range row.Faults {
-			in.report.Refused = append(in.report.Refused, control.Refusal{Row: row.Where, Fault: f})
+// batches collects rows until f is false or ctx ends, which is an error.
+func batches(ctx context.Context, rows iter.Seq2[control.Row, error], f func([]control.Row) bool) error {
+	var pending []control.Row
+	for row, err := range rows {
+		if err == nil {
+			err = ctx.Err()
 		}
-		in.bad(row)
-		return nil
+		if err != nil {
+			return err
+		}
+		if pending = append(pending, row); len(pending) < together {
+			continue
+		}
+		if !f(pending) {
+			return ctx.Err()
+		}
+		pending = nil
 	}
+	if len(pending) > 0 && !f(pending) {
+		return ctx.Err()
+	}
+	return ctx.Err()
+}
+
+// looked is what there is to say of one row by itself.
+type looked struct {
+	where  string
+	id     string // empty when it cannot be told
+	faults []control.Fault
+	err    error // why it could not be looked at
+
+	known, changed bool
+	held           spooled
+}
+
+// look finds every fault of a row.
+func (in *intake) look(row control.Row) (l looked) {
+	l.where = row.Where
 	doc, err := listing.ParseJSON(row.Document)
-	if err != nil {
-		in.refuse(row.Where, listing.Faults{{Code: listing.CodeMalformed, Message: err.Error()}})
-		in.bad(row)
-		return nil
+	if err == nil {
+		l.id, _ = doc["id"].(string)
 	}
-	id, _ := doc["id"].(string)
-	if id == "" {
-		in.bad(row)
-		in.refuse(row.Where, listing.Faults{{Path: "id", Code: listing.CodeMissing, Message: "The listing has no id. Give it one that stays the same for ever, best a UUID."}})
-		return nil
+	switch {
+	case len(row.Faults) > 0:
+		l.faults = row.Faults
+	case err != nil:
+		l.faults = asFaults(listing.Faults{{Code: listing.CodeMalformed, Message: err.Error()}})
+	case l.id == "":
+		l.faults = asFaults(listing.Faults{{Path: "id", Code: listing.CodeMissing, Message: "The listing has no id. Give it one that stays the same for ever, best a UUID."}})
+	default:
+		var faults listing.Faults
+		faults, l.err = in.merged(&l, doc)
+		l.faults = asFaults(faults)
 	}
-	key := Key(id)
-	if at, twice := in.seen[key]; twice {
-		in.refuse(row.Where, listing.Faults{{Path: "id", Code: listing.CodeTwice, Message: fmt.Sprintf("The id %s was given already, at %s.", id, at)}})
-		return nil
-	}
-	in.seen[key] = row.Where
+	return l
+}
+
+// merged is what becomes of a document with what is here of it.
+func (in *intake) merged(l *looked, doc listing.Document) (listing.Faults, error) {
+	key := Key(l.id)
 	old, known, err := in.d.o.Store.Own(key)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if known && !in.o.Replace {
 		held, err := listing.ParseJSON(old.Document)
 		if err != nil {
-			return fmt.Errorf("listing %s: %w", id, err)
+			return nil, fmt.Errorf("listing %s: %w", l.id, err)
 		}
 		doc = merge(held, doc).(map[string]any)
 	}
-	l, faults := doc.Listing()
-	faults = append(faults, l.CheckServe()...)
-	var public []byte
-	if len(faults) == 0 {
+	view, public, faults := doc.Read()
+	faults = append(faults, view.CheckServe()...)
+	if len(faults) > 0 {
+		return faults, nil
+	}
+	if l.id != uuid.UUID(key).String() {
 		if public, err = body(key, doc); err != nil {
-			faults = listing.Faults{{Code: listing.CodeTooLarge, Message: err.Error()}}
+			return listing.Faults{{Code: listing.CodeTooLarge, Message: err.Error()}}, nil
 		}
 	}
-	if len(faults) > 0 {
-		in.refuse(row.Where, faults)
-		return nil
-	}
-	if n := len(doc.JSON()); n > store.MaxOwn {
-		in.refuse(row.Where, listing.Faults{{Code: listing.CodeTooLarge, Message: fmt.Sprintf("The listing is too large with its private part: %d bytes, at most %d. Shorten its texts.", n, store.MaxOwn)}})
-		return nil
-	}
 	now := store.Own{Key: key, Document: doc.JSON(), Published: old.Published, Updated: feed.DayOf(in.d.o.Now())}
-	switch {
-	case !known:
-		in.report.Added++
-	case now.Fingerprint() == old.Fingerprint():
-		in.report.Unchanged++
-		in.all = append(in.all, ready{old, public})
-		return nil
-	default:
-		in.report.Changed++
+	if n := len(now.Document); n > store.MaxOwn {
+		return listing.Faults{{Code: listing.CodeTooLarge, Message: fmt.Sprintf("The listing is too large with its private part: %d bytes, at most %d. Shorten its texts.", n, store.MaxOwn)}}, nil
 	}
-	in.changed = append(in.changed, now)
-	in.all = append(in.all, ready{now, public})
-	return nil
+	print := now.Fingerprint()
+	l.known, l.changed = known, !known || print != old.Fingerprint()
+	l.held = spooled{Key: key, Published: old.Published, Print: print, Body: public}
+	if l.changed {
+		l.held.Document, l.held.Updated = now.Document, now.Updated
+	}
+	return nil, nil
+}
+
+// take counts a row and keeps what it brings. A row that is not taken in is not
+// missing all the same: the listing that it means is there.
+func (in *intake) take(l looked) error {
+	if l.err != nil {
+		return l.err
+	}
+	refuse := func(faults ...control.Fault) {
+		for _, f := range faults {
+			in.report.Refused = append(in.report.Refused, control.Refusal{Row: l.where, Fault: f})
+		}
+	}
+	if l.id == "" {
+		in.blind = l.where
+		refuse(l.faults...)
+		return nil
+	}
+	key := Key(l.id)
+	at, twice := in.seen[key]
+	in.seen[key] = l.where
+	switch {
+	case twice:
+		refuse(asFaults(listing.Faults{{Path: "id", Code: listing.CodeTwice, Message: fmt.Sprintf("The id %s was given already, at %s.", l.id, at)}})...)
+		refuse(l.faults...)
+		return nil
+	case len(l.faults) > 0:
+		refuse(l.faults...)
+		return nil
+	case !l.known:
+		in.report.Added++
+	case l.changed:
+		in.report.Changed++
+	default:
+		in.report.Unchanged++
+	}
+	in.held++
+	return in.spool.put(l.held)
 }
 
 // merge applies a JSON merge patch (RFC 7386).
@@ -161,18 +261,6 @@ func merge(target, patch any) any {
 		}
 	}
 	return t
-}
-
-// bad notes a row that is not taken in: the listing that it means is there all
-// the same, and is not missing.
-func (in *intake) bad(row control.Row) {
-	if doc, err := listing.ParseJSON(row.Document); err == nil {
-		if id, _ := doc["id"].(string); id != "" {
-			in.seen[Key(id)] = row.Where
-			return
-		}
-	}
-	in.blind = row.Where
 }
 
 // missing are the listings that the source no longer has, if they are to go.
@@ -214,23 +302,81 @@ func (in *intake) missing() ([]feed.Key, error) {
 // write keeps the drafts, then publishes all in one head. Whatever is cut off
 // in between, importing again completes it.
 func (in *intake) write(ctx context.Context, remove []feed.Key) error {
-	if err := in.d.o.Store.PutOwn(in.changed...); err != nil {
+	if err := in.drafts(); err != nil {
 		return explain(err)
 	}
 	if in.o.Publish || len(remove) > 0 {
-		publish := in.all
-		if !in.o.Publish {
-			publish = nil
-		}
-		if err := in.d.publish(ctx, publish, remove); err != nil {
+		if err := in.publish(ctx, remove); err != nil {
 			return err
 		}
-		in.report.Published = len(publish)
 	}
-	for _, key := range remove {
-		if err := in.d.o.Store.DeleteOwn(key); err != nil {
-			return fmt.Errorf("remove listing %s: %w", uuid.UUID(key), explain(err))
+	if err := in.d.o.Store.DeleteOwn(remove...); err != nil {
+		return fmt.Errorf("remove listings: %w", explain(err))
+	}
+	return nil
+}
+
+// draftItems is how many drafts are kept at once.
+const draftItems = 400
+
+// drafts keeps what is new or changed: some are packed while others are written.
+func (in *intake) drafts() error {
+	var work errgroup.Group
+	work.SetLimit(2)
+	var batch []store.Own
+	flush := func() {
+		if full := batch; len(full) > 0 {
+			batch = nil
+			work.Go(func() error { return in.d.o.Store.PutOwn(full...) })
 		}
+	}
+	err := in.spool.each(func(x spooled) bool {
+		if x.Document == nil {
+			return true
+		}
+		if batch = append(batch, store.Own{Key: x.Key, Document: x.Document, Published: x.Published, Updated: x.Updated}); len(batch) == draftItems {
+			flush()
+		}
+		return true
+	})
+	flush()
+	return errors.Join(err, work.Wait())
+}
+
+// publish makes one head of all that is to be published and removed, and keeps
+// what was published.
+func (in *intake) publish(ctx context.Context, remove []feed.Key) error {
+	publisher, err := in.d.o.Publisher()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var marks []store.Mark
+	_, err = publisher.Publish(ctx, func(yield func(feed.Edit) bool) {
+		more := true
+		if in.o.Publish {
+			marks = make([]store.Mark, 0, in.held)
+			err := in.spool.each(func(x spooled) bool {
+				marks = append(marks, store.Mark{Key: x.Key, Published: x.Print})
+				more = yield(feed.Edit{Key: x.Key, Op: feed.Put, Type: catalog.TypeListing, Body: x.Body})
+				return more
+			})
+			if err != nil {
+				cancel(err) // half of them must not be published
+				return
+			}
+		}
+		for i := 0; more && i < len(remove); i++ {
+			more = yield(feed.Edit{Key: remove[i], Op: feed.Delete})
+		}
+	})
+	if err != nil {
+		return explain(err)
+	}
+	in.report.Published = len(marks)
+	if err := in.d.o.Store.MarkOwn(marks...); err != nil {
+		return explain(err)
 	}
 	return nil
 }

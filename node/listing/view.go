@@ -10,19 +10,25 @@ import (
 // by path. The view is never nil: a value of the wrong type is left out of it,
 // which reads as absent. Unknown fields are passed over, null reads as absent.
 func (d Document) Listing() (*Listing, Faults) {
-	l := &Listing{}
+	l, _, faults := d.Read()
+	return l, faults
+}
+
+// Read is Listing with the encoded public part of d, nil when that is over
+// [MaxBody].
+func (d Document) Read() (l *Listing, public []byte, faults Faults) {
+	l = &Listing{}
 	tree, err := canonical(map[string]any(d), MaxDepth)
 	if err != nil {
-		return l, Faults{{"", CodeMalformed, "This listing cannot be read: " + err.Error() + ". Correct it and try again."}}
+		return l, nil, Faults{{"", CodeMalformed, "This listing cannot be read: " + err.Error() + ". Correct it and try again."}}
 	}
-	var faults Faults
 	fill(reflect.ValueOf(l).Elem(), listingShape, tree, "", &faults)
-	if body, err := d.Public().Encode(); err == nil {
-		l.size = len(body)
+	if public, err = d.Public().Encode(); err == nil {
+		l.size = len(public)
 	} else {
 		l.size = MaxBody + 1 // the only reason left
 	}
-	return l, faults
+	return l, public, faults
 }
 
 // View returns the typed view of a record body. A value of the wrong type

@@ -135,6 +135,7 @@ func Open(o Options) (*Store, error) {
 		return nil, openError(o.Dir, err)
 	}
 	s.db = db
+	dropTemp(o.Dir)
 	err = s.checkFormat()
 	if err == nil {
 		err = s.recover()
@@ -301,6 +302,43 @@ func (s *Store) room() error {
 		return fmt.Errorf("%w: %d MiB are free, %d MiB must stay free; make room in %s and try again", ErrNoRoom, free>>20, s.o.Floor>>20, s.o.Dir)
 	}
 	return nil
+}
+
+// Temp is a file for what an operation cannot hold in memory. It has no name where
+// the system allows that, and is gone when it is closed, or at the next start.
+func (s *Store) Temp() (*Temp, error) {
+	f, err := os.CreateTemp(s.o.Dir, tempFiles) // of a store in memory: where the system keeps such files
+	if err != nil {
+		return nil, fmt.Errorf("make a file for a moment: %w", err)
+	}
+	_ = os.Remove(f.Name()) // not everywhere while it is open: then by Close
+	return &Temp{f}, nil
+}
+
+// Temp is a file without a name.
+type Temp struct{ *os.File }
+
+// Close closes the file and drops it.
+func (t *Temp) Close() error {
+	err := t.File.Close()
+	_ = os.Remove(t.Name())
+	return err
+}
+
+const tempFiles = "moment-*.tmp"
+
+// dropTemp removes what a killed process left of such files.
+func dropTemp(dir string) {
+	if dir == "" {
+		return
+	}
+	left, err := filepath.Glob(filepath.Join(dir, tempFiles))
+	if err != nil {
+		return
+	}
+	for _, path := range left {
+		_ = os.Remove(path)
+	}
 }
 
 // Room is nil, or why nothing can be written now (wraps [ErrNoRoom]).
