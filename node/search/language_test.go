@@ -189,6 +189,21 @@ func TestTextForms(t *testing.T) {
 	}
 }
 
+// Words that only listings in other languages have all of must not keep from
+// the reader what they can read.
+func TestOwnLanguageIsNeverCrowdedOut(t *testing.T) {
+	x := newIndex(t,
+		search.Doc{ID: "own", Country: "IT", Languages: []string{"it"}, Texts: []search.Text{{Language: "it", Text: "Linea per chi pensa al suicidio"}}},
+		search.Doc{ID: "far", Country: "FI", Languages: []string{"fi"}, Texts: []search.Text{{Language: "fi", Text: "itsemurha ja ajatukset"}}},
+	)
+	if a := ask(t, x, search.Query{Text: "pensieri suicidio", Language: "it"}); len(a.Hits) != 2 || a.Hits[0].ID != "own" || a.Matched != 1 {
+		t.Errorf("found %+v, want own, then far", a.Hits)
+	}
+	if got := found(t, x, search.Query{Text: "pensieri suicidio", Language: "mt"}); strings.Join(got, " ") != "far" {
+		t.Errorf("found %v where nobody speaks the language, want far", got)
+	}
+}
+
 func TestLabelsOfAllLanguagesFind(t *testing.T) {
 	x := newIndex(t,
 		search.Doc{ID: "a", Country: "PL", Texts: []search.Text{{Language: "pl", Text: "Linia wsparcia"}}, Facets: map[search.Facet][]string{search.Anonymity: {"full"}, search.Channel: {"live_chat"}}},

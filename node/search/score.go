@@ -68,10 +68,23 @@ func (e *evaluation) findWords() error {
 		own += e.readable(p, p.text)
 	}
 	e.level = len(list)
-	if total == 0 || own < enough && quorum(len(list)) < len(list) {
+	if own == 0 || own < enough && quorum(len(list)) < len(list) {
 		e.fewer(found)
 	}
 	return e.ctx.Err()
+}
+
+// readersOwn tells whether any listing works in the language of the page. Where
+// none of them has as many of the words as those in other languages, those with
+// the most still belong in the answer: who asks for help in a crisis is shown the
+// crisis line that they can talk to.
+func (e *evaluation) readersOwn() bool {
+	for i := range e.parts {
+		if p := &e.parts[i]; p.lang != nil && p.lang.shared(p.base) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // readable counts those of a set that work in the language of the page.
@@ -102,7 +115,10 @@ func (e *evaluation) fewer(found [][]docBits) {
 	}
 	total, own := 0, 0
 	for level := len(e.groups); level > 0; level-- {
-		if own >= enough || total > 0 && level < quorum(len(e.groups)) {
+		if own >= enough || own > 0 && level < quorum(len(e.groups)) {
+			break
+		}
+		if total > 0 && level < quorum(len(e.groups)) && !e.readersOwn() {
 			break
 		}
 		e.level = level

@@ -27,6 +27,16 @@ func (v *view) together(keys []string) (docs []uint32, tf []uint8) {
 	return docs, tf
 }
 
+// hasTogether tells whether a living listing has all of several things.
+func (s *snapshot) hasTogether(keys []string) bool {
+	for i := range s.views {
+		if docs, _ := s.views[i].together(keys); len(docs) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // living counts the living documents that have a term.
 func (v *view) living(term int) int {
 	n := int(v.seg.postOff[term+1] - v.seg.postOff[term])

@@ -358,7 +358,7 @@ func (s *snapshot) addParts(list *[]form, lang analysis.Language, word string) b
 			}
 			f.phrase = append(f.phrase, p, other.Key(p))
 		}
-		if f.phrase != nil {
+		if f.phrase != nil && s.hasTogether(f.phrase) {
 			*list = append(*list, f)
 			found = true
 		}
