@@ -19,6 +19,9 @@ const alarmWaiting = "waiting"
 // clockLimit is how far this machine's clock may be off before somebody is told.
 const clockLimit = 2 * time.Minute
 
+// differedLife is how long members are told of numbers that differed.
+const differedLife = 7 * 24 * time.Hour
+
 // quorumWait is how long after its start a node may take to hear from the voters
 // before their silence means something.
 const quorumWait = 10 * time.Second
@@ -209,6 +212,13 @@ func (n *Node) waitingAlarms(add func(code, text, next string)) {
 	s := n.state()
 	if s == nil {
 		return
+	}
+	for _, i := range s.Invitations() {
+		if at := timeOf(i.Differed); i.Differed != 0 && n.o.Now().Sub(at) < differedLife {
+			sponsor, _ := s.MemberByOrigin(i.Sponsor)
+			add(alarmWaiting, fmt.Sprintf("On %s the numbers of somebody who knocked at %s as %s were not the same on both sides: somebody may have stood between.", at.Format(time.RFC3339), sponsor.Country, i.Country),
+				fmt.Sprintf("Nobody was admitted. Before you approve %s, telephone %s and ask what it was.", i.Country, sponsor.Country))
+		}
 	}
 	self, in := n.self()
 	for _, r := range s.Rekeys() {

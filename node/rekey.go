@@ -51,7 +51,14 @@ func (n *Node) nextKey(m registry.Member, role identity.Role) (*identity.Key, er
 	return key, key.Save(path)
 }
 
-// settleKeys puts new keys into use that the registry knows by now.
+// keyBefore is the key that the present one of a role has replaced: after a
+// recovery the registry may be back where that one was in use.
+func (n *Node) keyBefore(role identity.Role) string {
+	return filepath.Join(n.o.Dir, dirKeys, string(role)+".before.key")
+}
+
+// settleKeys puts new keys into use that the registry knows by now, and those
+// before them where it is back at a time at which they were in use.
 func (n *Node) settleKeys(m registry.Member) error {
 	n.rekeying.Lock()
 	defer n.rekeying.Unlock()
@@ -59,26 +66,15 @@ func (n *Node) settleKeys(m registry.Member) error {
 	changed := false
 	var failed error // of one key; the other one still comes into use
 	for _, role := range []identity.Role{identity.RoleAdmin, identity.RolePublish} {
-		next, err := identity.LoadKey(n.keyPath(role, true), role)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			failed = errors.Join(failed, err)
-			continue
-		}
-		if _, known := m.Key(role, next.ID()); !known {
-			continue
-		}
-		if err := os.Rename(n.keyPath(role, true), n.keyPath(role, false)); err != nil {
-			failed = errors.Join(failed, fmt.Errorf("put the new %s key into use: %w", role, err))
-			continue
-		}
-		changed = true
-		if role == identity.RoleAdmin {
-			ring.admin = next
-		} else {
-			ring.publish = next
+		key, err := n.settleKey(m, role, map[identity.Role]*identity.Key{identity.RoleAdmin: ring.admin, identity.RolePublish: ring.publish}[role])
+		switch {
+		case err != nil:
+			failed = errors.Join(failed, fmt.Errorf("put the %s key that the registry knows into use: %w", role, err))
+		case key == nil:
+		case role == identity.RoleAdmin:
+			ring.admin, changed = key, true
+		default:
+			ring.publish, changed = key, true
 		}
 	}
 	if !changed {
@@ -89,6 +85,52 @@ func (n *Node) settleKeys(m registry.Member) error {
 		p.SetKeys(ring.publish, ring.admin)
 	}
 	return errors.Join(failed, durable.Dir(filepath.Join(n.o.Dir, dirKeys)))
+}
+
+// settleKey changes the key file of a role when the registry knows the next key,
+// or only the one before. It returns the key that is in use then; nil when that is
+// the same one.
+func (n *Node) settleKey(m registry.Member, role identity.Role, now *identity.Key) (*identity.Key, error) {
+	current, next, before := n.keyPath(role, false), n.keyPath(role, true), n.keyBefore(role)
+	in := func(path string) (*identity.Key, error) {
+		key, err := identity.LoadKey(path, role)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if _, known := m.Key(role, key.ID()); !known {
+			return nil, nil
+		}
+		return key, nil
+	}
+	key, err := in(next)
+	if err != nil {
+		return nil, err
+	}
+	if key != nil {
+		_ = os.Remove(before)
+		if err := os.Link(current, before); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		return key, os.Rename(next, current)
+	}
+	if _, known := m.Key(role, now.ID()); known {
+		return nil, nil
+	}
+	if key, err = in(before); key == nil || err != nil {
+		return nil, err
+	}
+	// The present key came with an entry that does not count any more. It is the
+	// next one again, for whoever rotates anew.
+	if _, err := os.Lstat(next); errors.Is(err, fs.ErrNotExist) {
+		if err := os.Link(current, next); err != nil {
+			return nil, err
+		}
+	}
+	n.o.Logger.Warn("the registry does not know the present key any more; the one before it is in use again", "role", string(role))
+	return key, os.Rename(before, current)
 }
 
 // renew signs a fresh head where the newest one is by a key, or of an epoch,
@@ -291,8 +333,8 @@ func (a *admin) ObjectKeys(ctx context.Context) (control.KeyChange, error) {
 	return control.KeyChange{}, &control.Error{Class: control.Failed, Code: "no_rekey", Message: fmt.Sprintf("No change of the keys of %s is waiting.", m.Country)}
 }
 
-// finishKeys looks every minute whether a change of this country's keys is due,
-// also while the node takes no part in its federation: lost keys are why.
+// finishKeys looks every minute whether a change of keys is due, also while the
+// node takes no part in its federation: lost keys are why.
 func (n *Node) finishKeys(ctx context.Context) error {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
@@ -306,9 +348,14 @@ func (n *Node) finishKeys(ctx context.Context) error {
 	}
 }
 
-// finishRekey lets a change of this country's keys take effect that has waited
-// long enough: the registry does it with the next entry, so one is made, with the
-// new key and without another meaning.
+// othersWait is how long the other members leave it to a member to let its change
+// of keys take effect. They do it then, since a machine that comes in by that
+// change cannot.
+const othersWait = 5 * 60
+
+// finishRekey lets a change of keys take effect that has waited long enough: the
+// registry does it with the next entry, so one is made without another meaning,
+// by its member with the new key, or by another one.
 func (n *Node) finishRekey(ctx context.Context) {
 	s := n.state()
 	m, in := n.self()
@@ -316,12 +363,16 @@ func (n *Node) finishRekey(ctx context.Context) {
 		return
 	}
 	for _, r := range s.Rekeys() {
-		if r.Change.Origin != m.Origin || n.o.Now().Unix() < r.Due {
-			continue
+		signer := n.keys().admin
+		wait := r.Due + othersWait
+		if r.Change.Origin == m.Origin {
+			next, err := identity.LoadKey(n.keyPath(identity.RoleAdmin, true), identity.RoleAdmin)
+			if err == nil {
+				signer, wait = next, r.Due
+			} // else it was asked for elsewhere
 		}
-		next, err := identity.LoadKey(n.keyPath(identity.RoleAdmin, true), identity.RoleAdmin)
-		if err != nil {
-			continue // it was asked for elsewhere
+		if n.o.Now().Unix() < wait {
+			continue
 		}
 		same := registry.Nodes{Origin: m.Origin}
 		for _, node := range m.Nodes {
@@ -330,12 +381,12 @@ func (n *Node) finishRekey(ctx context.Context) {
 		statement, err := registry.SignNodes(s.Federation(), same)
 		if err == nil {
 			var command []byte
-			if _, command, err = registry.NewCommand(s, registry.KindNode, registry.SetNodes{Statement: statement}, next); err == nil {
+			if _, command, err = registry.NewCommand(s, registry.KindNode, registry.SetNodes{Statement: statement}, signer); err == nil {
 				_, err = n.keeper.Load().Propose(ctx, command)
 			}
 		}
 		if err != nil && ctx.Err() == nil {
-			n.o.Logger.Warn("the new keys do not hold yet; it is tried again", "err", err)
+			n.o.Logger.Warn("a change of keys that is due has not taken effect yet; it is tried again", "country", n.country(r.Change.Origin), "err", err)
 		}
 	}
 }

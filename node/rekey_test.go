@@ -1,6 +1,7 @@
 package node
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -115,6 +116,47 @@ func TestOneBadKeyFileDoesNotHoldTheOtherBack(t *testing.T) {
 	}
 	if _, err := identity.LoadKey(n.keyPath(identity.RoleAdmin, false), identity.RoleAdmin); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestARotationThatARecoveryLeavesBehind: the registry is back where the old key
+// was in use, and so is this node; the new one is kept for another attempt.
+func TestARotationThatARecoveryLeavesBehind(t *testing.T) {
+	f := registrytest.NewFederation(t, "PL", "DE", "LT")
+	de := f.Members["DE"]
+	n := keyed(t, de)
+	n.o.Logger = slog.New(slog.DiscardHandler)
+	for role, old := range map[identity.Role]*identity.Key{identity.RoleAdmin: de.Keys.Admin, identity.RolePublish: de.Keys.Publish} {
+		if err := old.Save(n.keyPath(role, false)); err != nil {
+			t.Fatal(err)
+		}
+		before := member(t, f, de) // where the survivors begin anew
+		next, err := n.nextKey(before, role)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ch := replacement(before, role, old, next, registry.Mark{})
+		if role == identity.RolePublish {
+			ch.Retire[0].Last.Epoch = 1
+		}
+		signer := de.Keys.Admin
+		rotated := *f
+		rotated.Do(rotated.SignWith(registry.KindKeys, registrytest.SetKeys(t, rotated.State, ch, next), signer))
+		inUse := func() *identity.Key {
+			return map[identity.Role]*identity.Key{identity.RoleAdmin: n.keys().admin, identity.RolePublish: n.keys().publish}[role]
+		}
+		for _, c := range []struct {
+			at   registry.Member
+			want *identity.Key
+		}{{member(t, &rotated, de), next}, {before, old}, {before, old}, {member(t, &rotated, de), next}, {before, old}} {
+			if err := n.settleKeys(c.at); err != nil {
+				t.Fatal(err)
+			}
+			onDisk, err := identity.LoadKey(n.keyPath(role, false), role)
+			if err != nil || onDisk.ID() != c.want.ID() || inUse().ID() != c.want.ID() {
+				t.Fatalf("%s key %s on disk and %s in use, want %s: %v", role, onDisk.ID(), inUse().ID(), c.want.ID(), err)
+			}
+		}
 	}
 }
 

@@ -32,6 +32,17 @@ func (a *admin) RevokeKey(ctx context.Context, in control.RevokeRequest) (contro
 			return n.revokeOwn(ctx, s, m, k, good)
 		}
 	}
+	for _, m := range s.Members() { // a machine in other hands
+		for _, node := range m.Nodes {
+			if node.Key.ID().String() != in.Key && node.ID.String() != in.Key {
+				continue
+			}
+			if m.Origin != self.Origin {
+				return n.revokeForeign(s, m, registry.Key{Public: node.Key, Role: identity.RoleNode}, nil, in)
+			}
+			return control.KeyChange{}, &control.Error{Class: control.Refused, Code: "own_node", Message: "This is the key of a node of this country.", Next: "Strike the node off with waymark node remove; one that publishes, with waymark node take-over --without-old on another machine."}
+		}
+	}
 	return control.KeyChange{}, &control.Error{Class: control.Failed, Code: "no_key", Message: fmt.Sprintf("No country has a key %s.", in.Key), Next: "See this country's with: waymark key show"}
 }
 

@@ -34,7 +34,7 @@ carries it to the country that invited, which takes it in with "waymark country
 knock". The answer comes back in a bundle: waymark bundle import.`,
 		Args: args(cobra.MinimumNArgs(1), "an invitation: a file or a code"),
 	}
-	cmd.Flags().BoolVar(&wait, "wait", false, "return only when this country is a member")
+	cmd.Flags().BoolVar(&wait, "wait", false, "return only when this country is a member and, where the node runs, has copied the lists of the others")
 	cmd.Flags().StringVar(&request, "request", "", "write the request to this new file, to be carried; needs no connection")
 	out := formatFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -72,7 +72,10 @@ knock". The answer comes back in a bundle: waymark bundle import.`,
 		if out.json() {
 			return printJSON(m.Stdout, joined)
 		}
-		return m.printJoined(joined, running)
+		if err := m.printJoined(joined, running); err != nil || !running || !wait || !joined.Admitted {
+			return err
+		}
+		return m.welcome(cmd.Context(), node)
 	}
 	return cmd
 }

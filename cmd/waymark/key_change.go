@@ -31,7 +31,8 @@ func (m *Main) keyRevokeCommand() *cobra.Command {
 For a publish key say which head was the last that you believe (--last-good, the
 number after the dot under HEAD in waymark status). Every node goes back to that
 head at once, from its own copies; this country gets a new key and goes on from
-there. A key of another country is withdrawn when enough countries have signed.`,
+there. A key of another country is withdrawn when enough countries have signed; that
+of a node, or the node's id, cuts that machine off everywhere within seconds.`,
 	}
 	cmd.Flags().Uint64Var(&in.LastGood, "last-good", 0, "number of the last head that is believed; for publish keys")
 	cmd.Flags().StringVar(&in.Reason, "reason", "", "why, for another country's key: compromised, misuse, unreachable, other")

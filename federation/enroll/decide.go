@@ -110,6 +110,7 @@ func (s *Server) Admit(ctx context.Context, id registry.ID, numbers string) (uin
 		if err := s.Store.put(p); err != nil {
 			return 0, err
 		}
+		s.warn(ctx, id)
 		return 0, Refuse(Numbers, "")
 	}
 	if s.Admin() == nil {
@@ -141,6 +142,22 @@ func (s *Server) Admit(ctx context.Context, id registry.ID, numbers string) (uin
 	s.Store.drop(id)
 	s.Logger.Info("a newcomer was proposed to the registry", "country", p.Country, "entry", seq)
 	return seq, nil
+}
+
+// warn tells all members that somebody may stand between this node and a
+// newcomer: the next one may knock at theirs.
+func (s *Server) warn(ctx context.Context, id registry.ID) {
+	key := s.Admin()
+	if key == nil {
+		return
+	}
+	_, command, err := registry.NewCommand(s.Registry.State(), registry.KindCancel, registry.Cancel{Invitation: id, Differed: true}, key)
+	if err == nil {
+		_, err = s.Registry.Propose(ctx, command)
+	}
+	if err != nil {
+		s.Logger.Warn("the other members could not be told that the numbers of a newcomer differed", "error", err)
+	}
 }
 
 // deliverEvery is how often what was signed without a quorum is handed over again.

@@ -79,7 +79,11 @@ func (c *change) cancel() error {
 		return c.invitations[i].Err(0)
 	}
 	c.invitations = slices.Clone(c.invitations)
-	c.invitations[i].Status = InvitationCancelled
+	if p.Differed {
+		c.invitations[i].Differed = c.time
+	} else {
+		c.invitations[i].Status = InvitationCancelled
+	}
 	return nil
 }
 

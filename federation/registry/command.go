@@ -15,7 +15,8 @@ type Kind string
 const (
 	// KindInvite lets one country knock once. Signed by one member.
 	KindInvite Kind = "invite"
-	// KindCancel withdraws an open invitation. Signed by its sponsor.
+	// KindCancel withdraws an open invitation, or warns of one whose numbers
+	// differed. Signed by its sponsor.
 	KindCancel Kind = "cancel_invitation"
 	// KindAdmit proposes a newcomer. Signed by the sponsor of its invitation.
 	KindAdmit Kind = "admit"
@@ -74,6 +75,9 @@ type Invite struct {
 // Cancel is the payload of [KindCancel].
 type Cancel struct {
 	Invitation ID `cbor:"1,keyasint"`
+	// Differed says, instead of withdrawing the invitation, that the numbers of a
+	// newcomer were compared and were not the same: every member hears of it.
+	Differed bool `cbor:"2,keyasint,omitempty"`
 }
 
 // Admit is the payload of [KindAdmit]: the newcomer's own statement, an

@@ -61,6 +61,9 @@ type Invitation struct {
 	Seq        uint64            `cbor:"6,keyasint"` // the entry that gave it out
 	Status     InvitationStatus  `cbor:"7,keyasint"`
 	UsedBy     identity.OriginID `cbor:"8,keyasint"` // who knocked; zero while open
+	// Differed is when the numbers of somebody who knocked with it last differed
+	// from those of its sponsor, in Unix seconds; 0: they never did.
+	Differed int64 `cbor:"9,keyasint,omitempty"`
 }
 
 // Err is nil when the invitation can be used at the given time, in Unix
