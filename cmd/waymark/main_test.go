@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -110,7 +111,10 @@ func ports(ts *testscript.TestScript, _ bool, names []string) {
 	}
 }
 
-// freeBasePort finds n so that n, n+1, n+2 and n+6 are free.
+// handedOut are the ports that a script has and may not use yet.
+var handedOut sync.Map
+
+// freeBasePort finds n so that n, n+1, n+2 and n+6 are free, and nobody else's.
 func freeBasePort(ts *testscript.TestScript) int {
 	for range 50 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -119,6 +123,10 @@ func freeBasePort(ts *testscript.TestScript) int {
 		l.Close()
 		free := n < 65000
 		for _, p := range []int{n, n + 1, n + 2, n + 6} {
+			if _, taken := handedOut.LoadOrStore(p, true); taken {
+				free = false
+				break
+			}
 			l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p)))
 			if err != nil {
 				free = false
