@@ -126,6 +126,15 @@ var labels = map[string][]string{
 	"pl": {"pedofil", "zboczeniec", "zboczeńc", "dewiant", "sprawc", "przestępca", "przestępcy", "pornografia dziec"},
 	"de": {"pädophil", "täter", "pervers", "kinderschänder", "kinderporn"},
 	"lt": {"pedofil", "iškrypėl", "smurtautoj", "nusikaltėl", "vaikų pornograf"},
+	"it": {"pedofil", "predator", "pervertit", "delinquent", "pornografia infantile"},
+	"el": {"παιδόφιλ", "παιδεραστ", "δράστ", "ανώμαλ", "παιδική πορνογραφία"},
+	"cs": {"pedofil", "úchyl", "pachatel", "zvrhl", "dětská pornografie"},
+	"nl": {"pedofiel", "dader", "pervers", "zedendelinquent", "kinderporno"},
+	"fr": {"pédophil", "prédat", "pervers", "délinquant", "pornographie enfantine"},
+	"no": {"pedofil", "overgriper", "pervers", "gjerningsmann", "barneporno"},
+	"sv": {"pedofil", "förövare", "pervers", "gärningsman", "barnporr"},
+	"fi": {"pedofiil", "hyväksikäyttäj", "perverss", "rikollinen", "lapsiporno"},
+	"mt": {"pedofil", "predatur", "pervert", "kriminal sesswali", "pornografija tat-tfal"},
 }
 
 func TestTextsArePlain(t *testing.T) {
@@ -278,6 +287,9 @@ func TestDates(t *testing.T) {
 // Where our names differ from x/text (CLDR 32, of 2017), on purpose.
 var otherName = map[string]string{
 	"en TR": "renamed in 2022",
+	"el NL": "CLDR names it after one of its provinces until 2018",
+	"fr se": "CLDR wrote an older form until 2018",
+	"mt CH": "CLDR had no article yet",
 	"lt nl": "named after the country since it is called Nyderlandai",
 }
 
