@@ -195,6 +195,11 @@ func (f *federation) within(limit time.Duration, what string, holds func() bool)
 	begin := time.Now()
 	for !holds() {
 		if time.Since(begin) > limit {
+			for _, n := range f.nodes {
+				if s := n.State(); n.stop != nil && s != nil {
+					f.t.Logf("%s: entry %d, %s; %+v", n.Country, s.Seq(), s.Hash(), n.Status())
+				}
+			}
 			f.t.Fatalf("not within %v: %s", limit, what)
 		}
 		time.Sleep(100 * time.Millisecond)

@@ -58,18 +58,12 @@ func (k *Keeper) pull(ctx context.Context, told bool) error {
 	if h, ok := k.Head(); ok && told {
 		first(peers, h.VoterIDs())
 	}
-	// Raft brings the entries while it has a leader. Without one a node may have
-	// been taken out while it was away; what a head confirms is safe to take.
-	ordering := false
-	if v := k.current(); v != nil && !k.gap.Load() && !v.leader().IsZero() {
-		_, ordering = v.voters()
-	}
 	answered, errs, heard := 0, []error(nil), uint64(0)
 	for _, id := range peers {
 		if answered == 3 || ctx.Err() != nil {
 			break
 		}
-		last, err := k.meet(ctx, id, ordering)
+		last, err := k.meet(ctx, id, k.ordered())
 		heard = max(heard, last)
 		switch {
 		case err == nil:
@@ -89,6 +83,18 @@ func (k *Keeper) pull(ctx context.Context, told bool) error {
 		return errors.Join(errs...)
 	}
 	return nil
+}
+
+// ordered reports whether raft brings the entries here: it has a leader, and no
+// recovery has ended it. Without one a node may have been taken out while it was
+// away; what a head confirms is safe to take.
+func (k *Keeper) ordered() bool {
+	v := k.current()
+	if v == nil || k.gap.Load() || v.leader().IsZero() || v.branch != k.heads.chain().Branch() {
+		return false
+	}
+	_, in := v.voters()
+	return in
 }
 
 // meet compares the registry with a node's, notes what it says about the
