@@ -95,7 +95,6 @@ func (x *traitor) leads(to *node, q raft.AppendEntriesRequest) (a raft.AppendEnt
 	if len(q.Addr) == 0 {
 		q.RPCHeader = x.header()
 	}
-	q.Leader = q.Addr
 	err = x.out.AppendEntries("", raft.ServerAddress(to.Node().String()), &q, &a)
 	return a, err
 }
