@@ -1,8 +1,12 @@
 package search
 
 import (
+	"math/bits"
 	"sort"
+	"strings"
 	"unicode/utf8"
+
+	"github.com/2ps-project/waymark/node/search/analysis"
 )
 
 // dict is a sorted, immutable list of terms: found by hash, walked in order
@@ -12,6 +16,8 @@ type dict struct {
 	blob []byte
 	off  []uint32 // term i is blob[off[i]:off[i+1]]
 	hash []uint32 // open addressing; term number + 1, 0 = free
+	sign []uint64 // which letters each term has; see similar
+	size []uint8  // letters of each term
 }
 
 func newDict(sorted []string) dict {
@@ -20,9 +26,11 @@ func newDict(sorted []string) dict {
 		size += len(t)
 	}
 	d := dict{blob: make([]byte, 0, size), off: make([]uint32, 1, len(sorted)+1)}
-	for _, t := range sorted {
+	d.sign, d.size = make([]uint64, len(sorted)), make([]uint8, len(sorted))
+	for i, t := range sorted {
 		d.blob = append(d.blob, t...)
 		d.off = append(d.off, uint32(len(d.blob)))
+		d.sign[i], d.size[i] = signTerm(t)
 	}
 	slots := 4
 	for slots < len(sorted)*3/2 {
@@ -54,10 +62,15 @@ func (d *dict) term(i int) []byte { return d.blob[d.off[i]:d.off[i+1]] }
 // find returns the number of a term, or -1.
 func (d *dict) find(t string) int {
 	mask := uint32(len(d.hash) - 1)
-	for h := hashTerm(t) & mask; d.hash[h] != 0; h = (h + 1) & mask {
+	h := hashTerm(t) & mask
+	for range d.hash { // a damaged table may be full
+		if d.hash[h] == 0 {
+			break
+		}
 		if i := int(d.hash[h] - 1); string(d.term(i)) == t {
 			return i
 		}
+		h = (h + 1) & mask
 	}
 	return -1
 }
@@ -106,71 +119,100 @@ func editsAllowed(letters int) int {
 
 // similar calls visit for every term in [from, to) whose rest after skip bytes
 // is at most k edits (insert, leave out, replace, swap neighbours) from word,
-// which has at most maxEditRunes letters. It walks the sorted terms like a tree: a row of the
-// edit matrix is kept for each letter of the common beginning, and where no
-// cell of a row is within k, all terms with that beginning are stepped over.
+// which has at most maxEditRunes letters. An edit changes the length by one at
+// most and which letters there are by two, so nearly all terms are stepped over
+// by their signature.
 func (d *dict) similar(from, to, skip int, word []rune, k int, visit func(i, edits int)) {
-	const far = 100
-	m := len(word)
-	var rows [maxEditRunes + 4][maxEditRunes + 4]uint8
-	for j := 0; j <= m; j++ {
-		rows[0][j] = uint8(j)
-	}
-	var letters [maxEditRunes + 4]rune // of the beginning whose rows are valid
-	var ends [maxEditRunes + 4]int     // byte after each of them
-	valid := 0
-next:
-	for i := from; i < to; {
-		t := d.term(i)[skip:]
-		depth, at, same := 0, 0, true
-		for at < len(t) {
-			r, n := utf8.DecodeRune(t[at:])
-			if depth == m+k { // too long, and so are all that share this beginning
-				valid = min(valid, depth)
-				i = d.after(string(d.term(i)[:skip+at+n]), i, to)
-				continue next
-			}
-			at += n
-			if same && depth < valid && letters[depth] == r {
-				depth++
-				continue
-			}
-			same = false
-			letters[depth], ends[depth] = r, at
-			depth++
-			valid = depth
-			row, prev := &rows[depth], &rows[depth-1]
-			lo, hi := max(1, depth-k), min(m, depth+k)
-			row[lo-1] = far
-			if lo == 1 {
-				row[0] = uint8(depth)
-			}
-			best := row[lo-1]
-			for j := lo; j <= hi; j++ {
-				cost := prev[j-1]
-				if word[j-1] != r {
-					cost++
-				}
-				cost = min(cost, row[j-1]+1)
-				if j < depth+k { // else the cell above lies outside the band
-					cost = min(cost, prev[j]+1)
-				}
-				if depth > 1 && j > 1 && word[j-2] == r && word[j-1] == letters[depth-2] {
-					cost = min(cost, rows[depth-2][j-2]+1)
-				}
-				row[j] = cost
-				best = min(best, cost)
-			}
-			if int(best) > k {
-				valid = depth - 1
-				i = d.after(string(d.term(i)[:skip+at]), i, to)
-				continue next
-			}
+	own := signature(word)
+	var letters [maxEditRunes + 4]rune
+	for i := from; i < to; i++ {
+		if bits.OnesCount64(d.sign[i]^own) > 2*k {
+			continue
 		}
-		valid = depth
-		if depth >= m-k && int(rows[depth][m]) <= k {
-			visit(i, int(rows[depth][m]))
+		if more := int(d.size[i]) - len(word); more > k || -more > k {
+			continue
 		}
-		i++
+		n := 0
+		for at := d.term(i)[skip:]; len(at) > 0 && n < len(letters); n++ {
+			r, size := utf8.DecodeRune(at)
+			letters[n], at = r, at[size:]
+		}
+		if e := distanceWithin(word, letters[:n], k); e <= k {
+			visit(i, e)
+		}
 	}
+}
+
+// signature has a bit for each letter that a word has; letters may share one.
+func signature(word []rune) (s uint64) {
+	for _, r := range word {
+		s |= letterBit(r)
+	}
+	return s
+}
+
+func letterBit(r rune) uint64 {
+	if r >= 'a' && r <= 'z' {
+		return 1 << (r - 'a')
+	}
+	return 1 << (26 + uint32(r)*2654435761>>16%38)
+}
+
+// signTerm returns the signature of a term and how many letters it has, without
+// what stands before a derived one.
+func signTerm(t string) (s uint64, n uint8) {
+	if strings.HasPrefix(t, analysis.Derived) {
+		t = t[min(len(t), derivedPrefix):]
+	}
+	count := 0
+	for _, r := range t {
+		s |= letterBit(r)
+		count++
+	}
+	return s, uint8(min(count, 255))
+}
+
+// derivedPrefix is how many bytes stand before a derived term.
+const derivedPrefix = len(analysis.Derived) + 2
+
+// distanceWithin returns how many edits make b of a, or k + 1 where it is more
+// than k: the optimal string alignment, a band of the matrix around its diagonal.
+func distanceWithin(a, b []rune, k int) int {
+	var space [3][maxEditRunes + 6]uint8
+	before, prev, row := &space[0], &space[1], &space[2]
+	for j := range min(len(b), k) + 1 {
+		prev[j] = uint8(j)
+	}
+	far := uint8(k + 1)
+	if k < len(b) {
+		prev[k+1] = far
+	}
+	for i := 1; i <= len(a); i++ {
+		lo, hi := max(1, i-k), min(len(b), i+k)
+		row[lo-1] = far
+		if lo == 1 {
+			row[0] = uint8(min(i, k+1))
+		}
+		best := row[lo-1]
+		for j := lo; j <= hi; j++ {
+			cost := prev[j-1]
+			if a[i-1] != b[j-1] {
+				cost++
+			}
+			cost = min(cost, row[j-1]+1)
+			if j < i+k { // else the cell above lies outside the band
+				cost = min(cost, prev[j]+1)
+			}
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				cost = min(cost, before[j-2]+1)
+			}
+			row[j] = min(cost, far)
+			best = min(best, row[j])
+		}
+		if best == far {
+			return k + 1
+		}
+		before, prev, row = prev, row, before
+	}
+	return int(prev[len(b)])
 }

@@ -94,6 +94,9 @@ func decodePositions(list []uint32, b []byte) ([]uint32, []byte) {
 	last := uint32(0)
 	for range count {
 		step, m := binary.Uvarint(b)
+		if m <= 0 {
+			break // damaged; a count may be anything
+		}
 		b = b[m:]
 		last += uint32(step)
 		list = append(list, last)

@@ -108,7 +108,7 @@ func (s *segment) columns() []column {
 	return []column{
 		col[byte]{&s.ident}, col[uint32]{&s.idOff}, col[uint64]{&s.revision}, col[uint16]{&s.length},
 		col[int32]{&s.assured}, col[int32]{&s.cadence}, col[int32]{&s.lapse}, col[[2]uint8]{&s.ages},
-		col[byte]{&s.terms.blob}, col[uint32]{&s.terms.off}, col[uint32]{&s.terms.hash},
+		col[byte]{&s.terms.blob}, col[uint32]{&s.terms.off}, col[uint32]{&s.terms.hash}, col[uint64]{&s.terms.sign}, col[uint8]{&s.terms.size},
 		col[uint32]{&s.postOff}, col[uint8]{&s.postTF}, col[uint32]{&s.contOff}, col[uint16]{&s.post},
 		col[uint32]{&s.posOff}, col[byte]{&s.pos},
 		col[uint32]{&s.setDir}, col[byte]{&s.setNames}, col[uint64]{&s.setWords}, col[uint32]{&s.setLists},
@@ -164,6 +164,9 @@ func (s *segment) fits() error {
 	terms := len(s.terms.off) - 1
 	if h := len(s.terms.hash); h == 0 || h&(h-1) != 0 || h <= terms {
 		return fmt.Errorf("%w: a table of %d slots for %d terms", errSegment, h, terms)
+	}
+	if len(s.terms.sign) != terms || len(s.terms.size) != terms {
+		return fmt.Errorf("%w: signatures of other terms", errSegment)
 	}
 	for _, o := range [...]struct {
 		off      []uint32
