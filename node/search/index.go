@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -119,6 +120,26 @@ func (x *Index) Settle(ctx context.Context) {
 
 // Len returns how many listings the newest snapshot holds.
 func (x *Index) Len() int { return x.current.Load().count }
+
+// Find returns the revision of a listing of the newest snapshot; false when it
+// is not there.
+func (x *Index) Find(r Ref) (revision uint64, ok bool) {
+	snap := x.current.Load()
+	defer runtime.KeepAlive(snap)
+	err := guarded(func() error {
+		for i := range snap.views {
+			v := &snap.views[i]
+			if doc, found := v.seg.lookup(identityOf(r.Country, r.ID)); found && !v.isDead(doc) {
+				revision, ok = v.seg.revision[doc], true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		x.distrust(err)
+	}
+	return revision, ok
+}
 
 // Refs yields every listing of the newest snapshot, in no order.
 func (x *Index) Refs(yield func(Ref) bool) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/2ps-project/waymark/node/search"
+	"github.com/2ps-project/waymark/node/search/searchtest"
 )
 
 // benchSize is how many documents are benchmarked: 10,000, or what
@@ -24,41 +25,11 @@ func benchSize() int {
 // benchCorpus has texts of about 1.5 kB.
 func benchCorpus() corpus { return corpus{words: vocabulary(30000), size: 200, langs: true} }
 
-// classes are the kinds of question that are measured.
-func classes(c corpus) map[string]func(i int) search.Query {
-	word := func(i int) string { return c.words[20+i%400] }
-	misspelt := func(i int) string {
-		for ; ; i++ {
-			if w := c.words[50+i%2000]; len(w) >= 6 {
-				return w[:2] + "x" + w[3:]
-			}
-		}
-	}
-	return map[string]func(i int) search.Query{
-		"words+facets": func(i int) search.Query {
-			return search.Query{Text: word(i) + " " + word(i*7+3), Language: "pl", From: "PL", Facets: map[string][]string{"channel": {channels[i%5]}, "cost": {"free"}}}
-		},
-		"facets": func(i int) search.Query {
-			return search.Query{Language: "de", From: "DE", Facets: map[string][]string{"audience": {audiences[i%5]}, "anonymity": {"full", "pseudonymous_ok"}}, OpenNow: i%2 == 0}
-		},
-		"radius": func(i int) search.Query {
-			return search.Query{Language: "en", Near: &search.Point{Latitude: 40 + float64(i%25), Longitude: float64(i % 30)}, RadiusKM: 100, Order: search.ByDistance}
-		},
-		"fuzzy":  func(i int) search.Query { return search.Query{Text: misspelt(i), Language: "lt"} },
-		"prefix": func(i int) search.Query { return search.Query{Text: word(i)[:3], Language: "fi"} },
-		"countries": func(i int) search.Query {
-			return search.Query{Text: word(i), Language: "sv", UsableFrom: []string{countries[i%6]}, Countries: countries[:7]}
-		},
-		"phrase": func(i int) search.Query { return search.Query{Text: `"` + c.words[i%10] + " " + c.words[i%7] + `"`} },
-		"all":    func(i int) search.Query { return search.Query{Language: "en", From: "FR"} },
-	}
-}
-
 func BenchmarkSearch(b *testing.B) {
 	c := benchCorpus()
 	x := newIndex(b, c.docs(1, benchSize())...)
 	names := []string{}
-	all := classes(c)
+	all := searchtest.Classes(c.kit())
 	for name := range all {
 		names = append(names, name)
 	}
