@@ -51,6 +51,7 @@ func demonstration(b *testing.B, n int) *search.Index {
 			batch.Put = batch.Put[:0]
 		}
 	}
+	index.Settle(b.Context())
 	return index
 }
 
