@@ -282,7 +282,7 @@ func (c *Catalog) rebuild(ctx context.Context, progress Progress) error {
 	fresh := newSide()
 	heads := map[identity.OriginID]indexed{}
 	var touched []spot
-	total, done, err := 0, 0, error(nil)
+	total, done := 0, 0
 	if progress != nil {
 		if total, err = c.stored(origins); err != nil {
 			return err

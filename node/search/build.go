@@ -317,7 +317,6 @@ func (b *builder) finish() *segment {
 		s.post = appendPostings(s.post, docs[s.postOff[i]:s.postOff[i+1]])
 		s.contOff = append(s.contOff, uint32(len(s.post)))
 	}
-	docs = nil
 	s.pos = make([]byte, 0, len(b.pos))
 	s.posOff = make([]uint32, len(sorted)+1)
 	for i := range sorted {

@@ -54,7 +54,7 @@ func newSQLite(b *testing.B) *lite {
 	for _, s := range []string{
 		"PRAGMA mmap_size=4294967296",
 		`CREATE TABLE listing(doc INTEGER PRIMARY KEY, country TEXT, id TEXT, revision INT, anon INT, fresh INT,
-			audience INT, channel INT, anonymity INT, cost INT, format INT, land INT, language INT, coverage INT, ages INT, UNIQUE(country, id))`,
+			audience INT, channel INT, anonymity INT, cost INT, format INT, land INT, language INT, coverage INT, ages INT, x REAL, y REAL, z REAL, UNIQUE(country, id))`,
 		`CREATE VIRTUAL TABLE words USING fts5(text, content='', tokenize="unicode61 remove_diacritics 2", prefix='2 3')`,
 		"CREATE VIRTUAL TABLE place USING rtree(doc, south, north, west, east)",
 		`CREATE VIRTUAL TABLE vocabulary USING fts5(word, tokenize="trigram")`,
@@ -123,7 +123,11 @@ func (l *lite) add(docs []search.Doc) error {
 		for _, m := range masks[:5] {
 			args = append(args, mask(m.values, d.Facets[m.facet]...))
 		}
-		args = append(args, mask(searchtest.Countries, d.Country), mask(search.Languages(), d.Languages...), mask(masks[7].values, coverage...), ages)
+		args = append(args, mask(searchtest.Countries, d.Country), mask(search.Languages(), d.Languages...), mask(masks[7].values, coverage...), ages, nil, nil, nil)
+		if len(d.Points) > 0 {
+			x, y, z := vector(d.Points[0])
+			args[len(args)-3], args[len(args)-2], args[len(args)-1] = x, y, z
+		}
 		if _, err := tx.Exec("INSERT INTO listing VALUES(?"+strings.Repeat(",?", len(args)-1)+")", args...); err != nil {
 			return err
 		}
@@ -159,7 +163,7 @@ func (l *lite) settle() error {
 }
 
 func (l *lite) ask(class string, q search.Query) (total int, err error) {
-	from, where, score := "listing l", []string{"1"}, "0"
+	from, where, score := "listing l", []string{"1"}, "NULL"
 	var args []any
 	if q.Text != "" {
 		match := strings.Join(strings.Fields(q.Text), " AND ")
@@ -177,10 +181,11 @@ func (l *lite) ask(class string, q search.Query) (total int, err error) {
 	order := ""
 	if q.Near != nil && q.RadiusKM > 0 {
 		dLat, dLon := q.RadiusKM/111.2, q.RadiusKM/111.2/math.Cos(q.Near.Latitude*math.Pi/180)
-		distance := fmt.Sprintf("2*6371.0088*asin(sqrt(pow(sin(radians(p.south-%[1]f)/2),2)+cos(radians(%[1]f))*cos(radians(p.south))*pow(sin(radians(p.west-%[2]f)/2),2)))", q.Near.Latitude, q.Near.Longitude)
+		x, y, z := vector(*q.Near)
+		distance := fmt.Sprintf("((l.x-%[1]f)*(l.x-%[1]f)+(l.y-%[2]f)*(l.y-%[2]f)+(l.z-%[3]f)*(l.z-%[3]f))", x, y, z) // square of the chord
 		from += " JOIN place p ON p.doc = l.doc"
 		where = append(where, "p.south >= ? AND p.north <= ? AND p.west >= ? AND p.east <= ?", distance+" <= ?")
-		args = append(args, q.Near.Latitude-dLat, q.Near.Latitude+dLat, q.Near.Longitude-dLon, q.Near.Longitude+dLon, q.RadiusKM)
+		args = append(args, q.Near.Latitude-dLat, q.Near.Latitude+dLat, q.Near.Longitude-dLon, q.Near.Longitude+dLon, 4*math.Pow(math.Sin(q.RadiusKM/6371.0088/2), 2))
 		order = distance + ","
 	}
 	for _, m := range masks {
@@ -221,6 +226,12 @@ func (l *lite) ask(class string, q search.Query) (total int, err error) {
 		}
 	}
 	return total, rows.Err()
+}
+
+// vector is a place on the unit sphere: SQLite knows no sine unless it is built so.
+func vector(p search.Point) (x, y, z float64) {
+	const rad = math.Pi / 180
+	return math.Cos(p.Latitude*rad) * math.Cos(p.Longitude*rad), math.Cos(p.Latitude*rad) * math.Sin(p.Longitude*rad), math.Sin(p.Latitude * rad)
 }
 
 // first reads the first number of the only row, and all others.
