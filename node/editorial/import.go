@@ -62,9 +62,12 @@ func (d *Desk) Import(ctx context.Context, rows iter.Seq2[control.Row, error], o
 	return in.report, in.write(ctx, remove)
 }
 
-// together is how many rows are looked at by one goroutine before their results
-// are taken, in their order.
-const together = 32
+// How many rows, or bytes of them, are looked at by one goroutine before their
+// results are taken, in their order.
+const (
+	together      = 32
+	togetherBytes = 256 << 10
+)
 
 // readAll looks at rows on all processors, a few ahead of what is taken.
 func (in *intake) readAll(ctx context.Context, rows iter.Seq2[control.Row, error]) error {
@@ -106,6 +109,7 @@ func (in *intake) readAll(ctx context.Context, rows iter.Seq2[control.Row, error
 // batches collects rows until f is false or ctx ends, which is an error.
 func batches(ctx context.Context, rows iter.Seq2[control.Row, error], f func([]control.Row) bool) error {
 	var pending []control.Row
+	size := 0
 	for row, err := range rows {
 		if err == nil {
 			err = ctx.Err()
@@ -113,13 +117,14 @@ func batches(ctx context.Context, rows iter.Seq2[control.Row, error], f func([]c
 		if err != nil {
 			return err
 		}
-		if pending = append(pending, row); len(pending) < together {
+		pending, size = append(pending, row), size+len(row.Document)
+		if len(pending) < together && size < togetherBytes {
 			continue
 		}
 		if !f(pending) {
 			return ctx.Err()
 		}
-		pending = nil
+		pending, size = nil, 0
 	}
 	if len(pending) > 0 && !f(pending) {
 		return ctx.Err()
@@ -316,17 +321,21 @@ func (in *intake) write(ctx context.Context, remove []feed.Key) error {
 	return nil
 }
 
-// draftItems is how many drafts are kept at once.
-const draftItems = 400
+// How many drafts, or bytes of them, are kept at once.
+const (
+	draftItems = 400
+	draftBytes = 2 << 20
+)
 
 // drafts keeps what is new or changed: some are packed while others are written.
 func (in *intake) drafts() error {
 	var work errgroup.Group
 	work.SetLimit(2)
 	var batch []store.Own
+	size := 0
 	flush := func() {
 		if full := batch; len(full) > 0 {
-			batch = nil
+			batch, size = nil, 0
 			work.Go(func() error { return in.d.o.Store.PutOwn(full...) })
 		}
 	}
@@ -334,7 +343,8 @@ func (in *intake) drafts() error {
 		if x.Document == nil {
 			return true
 		}
-		if batch = append(batch, store.Own{Key: x.Key, Document: x.Document, Published: x.Published, Updated: x.Updated}); len(batch) == draftItems {
+		batch = append(batch, store.Own{Key: x.Key, Document: x.Document, Published: x.Published, Updated: x.Updated})
+		if size += len(x.Document); len(batch) == draftItems || size >= draftBytes {
 			flush()
 		}
 		return true
