@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/2ps-project/waymark/federation/consensus"
 	"github.com/2ps-project/waymark/federation/identity"
@@ -82,6 +83,11 @@ func (n *Node) wants(s *registry.State, m registry.Motion) []string {
 		var p registry.Activate
 		if identity.Unmarshal(m.Payload, &p) == nil {
 			return []string{fmt.Sprintf("the registry goes over to version %d of its rules", p.Rules)}
+		}
+	case registry.KindClock:
+		var p registry.SetClock
+		if identity.Unmarshal(m.Payload, &p) == nil {
+			return []string{clockChange(p)}
 		}
 	}
 	return []string{"this version of waymark cannot tell"}
@@ -225,4 +231,32 @@ func (a *admin) ActivateRules(ctx context.Context, version uint64) (control.Prop
 		return control.Proposed{}, err
 	}
 	return control.Proposed{Changes: []string{fmt.Sprintf("the registry goes over to version %d of its rules", version)}, Notes: []string{}, Decisions: []control.Decision{d}}, nil
+}
+
+func clockChange(p registry.SetClock) string {
+	return fmt.Sprintf("the registry's time goes back from %s to %s", timeOf(p.Reached).Format(time.RFC3339), timeOf(p.Time).Format(time.RFC3339))
+}
+
+// clockTolerance is how far ahead the registry's time may be without anybody's
+// clock being wrong.
+const clockTolerance = 10 * time.Minute
+
+// SetClock implements [control.Rules].
+func (a *admin) SetClock(ctx context.Context) (control.Proposed, error) {
+	n := (*Node)(a)
+	s, _, err := n.member()
+	if err != nil {
+		return control.Proposed{}, err
+	}
+	now := n.o.Now()
+	if ahead := timeOf(s.Time()).Sub(now); ahead < clockTolerance {
+		return control.Proposed{}, &control.Error{Class: control.Refused, Code: "clock_right", Message: "The registry's time is not ahead of the clock of this machine.",
+			Next: "If another machine's clock is wrong, put that one right."}
+	}
+	p := registry.SetClock{Reached: s.Time(), Time: now.Unix()}
+	d, err := n.move(ctx, registry.KindClock, p)
+	if err != nil {
+		return control.Proposed{}, err
+	}
+	return control.Proposed{Changes: []string{clockChange(p)}, Notes: []string{}, Decisions: []control.Decision{d}}, nil
 }

@@ -15,7 +15,7 @@ import (
 )
 
 func (m *Main) policyCommand() *cobra.Command {
-	return group("policy", "What the countries have agreed on for all of them", m.policyShowCommand(), m.policySetCommand(), m.policyActivateCommand())
+	return group("policy", "What the countries have agreed on for all of them", m.policyShowCommand(), m.policySetCommand(), m.policyActivateCommand(), m.policyClockCommand())
 }
 
 // policyMeaning says what the parts of the policy are, in the order in which they
@@ -126,6 +126,18 @@ on answering; nodes that keep the registry must all know them before.`,
 			}
 		}
 		return node.ActivateRules(ctx, version)
+	}, m.printProposed)
+}
+
+func (m *Main) policyClockCommand() *cobra.Command {
+	return ask(m, &cobra.Command{
+		Use: "clock", Short: "Propose to set the registry's time back after a wrong clock has moved it ahead", Args: noArgs,
+		Long: `Propose to set the registry's time back to the clock of this machine, signed for this
+country. That is needed when the only node that keeps the registry had a wrong clock:
+invitations and contests would go by a time that has not come. Make sure that this
+clock is right; the others compare before they sign.`,
+	}, func(ctx context.Context, node *control.Client, _ []string) (control.Proposed, error) {
+		return node.SetClock(ctx)
 	}, m.printProposed)
 }
 

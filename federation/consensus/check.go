@@ -124,6 +124,11 @@ func (d *door) checkEntries(at *raft.Raft, q *raft.AppendEntriesRequest) error {
 		if err := checkEntry(e); err != nil {
 			return err
 		}
+		if e.Type == raft.LogCommand {
+			if err := d.v.checkOrdered(e); err != nil {
+				return err
+			}
+		}
 		var have raft.Log
 		if e.Index <= committed && d.v.log.GetLog(e.Index, &have) == nil && have.Term != e.Term {
 			return fmt.Errorf("%w: another entry instead of %d, which is committed", errHostile, e.Index)

@@ -166,8 +166,10 @@ func (k *Keeper) makeHead(ctx context.Context, v *voter, s *registry.State, rota
 	if len(before) == 0 {
 		before = voters
 	}
-	issued := k.Now().Unix()
-	if h := known.Newest(); h != nil {
+	// Not before the last one; unless that one is from the future, where a clock was
+	// that has been mended since, and a new entry lets this one come after it.
+	issued := max(k.Now().Unix(), k.attested())
+	if h := known.Newest(); h != nil && h.Seq == s.Seq() {
 		issued = max(issued, h.Issued)
 	}
 	var refused map[identity.OriginID]bool

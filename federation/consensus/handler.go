@@ -51,6 +51,7 @@ type answer struct {
 	Server  string            `cbor:"9,keyasint"`  // raft: the sender's name; empty when raft does not run there
 	Version uint64            `cbor:"10,keyasint"` // of the registry's rules
 	Head    []byte            `cbor:"11,keyasint"` // the newest head of the registry; empty: none
+	Now     int64             `cbor:"12,keyasint"` // the sender's clock, Unix seconds
 }
 
 // verdict is the answer to POST /r1/registry/propose.
@@ -144,7 +145,7 @@ func (k *Keeper) serveStatus(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	st := k.Status()
-	a := answer{Leader: st.Leader, Voters: st.Voters, Quorum: st.Quorum, Voting: st.Voting, Version: registry.Rules}
+	a := answer{Leader: st.Leader, Voters: st.Voters, Quorum: st.Quorum, Voting: st.Voting, Version: registry.Rules, Now: k.Now().Unix()}
 	if s := k.State(); s != nil {
 		a.Seq, a.At, a.Hash = s.Seq(), s.Seq(), s.Hash()
 		if h, ok := k.ledger.hashAt(at); ok {

@@ -186,8 +186,16 @@ func (k *Keeper) order(ctx context.Context, command []byte) (uint64, error) {
 	if seq, ok := s.Seen(c.ID); ok {
 		return seq, nil
 	}
-	e := registry.Entry{Time: max(k.Now().Unix(), s.Time()), Command: command}
-	if _, err := s.Apply(e); err != nil {
+	at, err := k.stamp(v, s)
+	if err != nil {
+		return 0, err
+	}
+	e := registry.Entry{Time: at, Command: command}
+	next, err := s.Apply(e)
+	if err == nil && next.Rules() > s.Rules() {
+		err = k.allKnow(v, next.Rules())
+	}
+	if err != nil {
 		if !final(err) { // a judgement all the same, and not to be tried again
 			err = fmt.Errorf("%w: %w", registry.ErrConflict, err)
 		}

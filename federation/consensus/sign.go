@@ -115,6 +115,13 @@ func (k *Keeper) sign(ctx context.Context, body []byte) (identity.Signature, err
 	if err := k.checkSuccession(ctx, &h); err != nil {
 		return identity.Signature{}, err
 	}
+	confirmed := uint64(0)
+	if newest := k.heads.chain().Newest(); newest != nil {
+		confirmed = newest.Seq
+	}
+	if err := k.checkTimes(confirmed, h.Seq); err != nil {
+		return identity.Signature{}, err
+	}
 	if err := registry.CheckVoters(k.State(), h.Voters, h.Rotation > k.heads.chain().Rotation()); err != nil {
 		return identity.Signature{}, err
 	}
@@ -129,7 +136,7 @@ func (k *Keeper) sign(ctx context.Context, body []byte) (identity.Signature, err
 func (k *Keeper) checkSuccession(ctx context.Context, h *registry.Head) error {
 	known := k.heads.chain()
 	newest := known.Newest()
-	if newest != nil && (h.Rotation < known.Rotation() || h.Seq < newest.Seq || h.Issued < newest.Issued ||
+	if newest != nil && (h.Rotation < known.Rotation() || h.Seq < newest.Seq || h.Issued < newest.Issued && (h.Seq == newest.Seq || k.attested() > 0) ||
 		h.Rotation == known.Rotation() && h.Seq == newest.Seq && h.Issued == newest.Issued) {
 		return &objection{code: "held", text: "a newer head is held here", head: newest.Envelope}
 	}

@@ -79,7 +79,7 @@ func (c *change) judge() error {
 		return c.caretaker()
 	case KindWithdraw:
 		return c.withdraw()
-	case KindPolicy, KindVocabulary, KindActivate:
+	case KindPolicy, KindVocabulary, KindActivate, KindClock:
 		return c.motion()
 	}
 	return fmt.Errorf("%w: it holds a command of the kind %q", ErrUnknownKind, c.command.Kind)

@@ -49,6 +49,9 @@ const (
 	KindVocabulary Kind = "vocabulary"
 	// KindActivate has a later version of the rules hold. Signed like KindPolicy.
 	KindActivate Kind = "activate"
+	// KindClock sets the registry's time back after a wrong clock has moved it
+	// ahead. Signed like KindPolicy.
+	KindClock Kind = "clock"
 )
 
 // Command is a change of the registry as its signers made it.

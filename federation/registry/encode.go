@@ -28,6 +28,7 @@ type encoded struct {
 	PolicySeq   uint64                `cbor:"19,keyasint"`
 	Taxonomies  []Taxonomy            `cbor:"20,keyasint"`
 	Wording     []Wording             `cbor:"21,keyasint"`
+	Founded     int64                 `cbor:"22,keyasint"`
 }
 
 type encodedMember struct {
@@ -54,7 +55,7 @@ func (s *State) Encode() []byte {
 		Seq: s.seq, Hash: s.hash, Time: s.time, Closed: s.closed,
 		Invitations: s.invitations, Proposals: s.proposals, Policy: s.policy, Seen: s.seen.list(),
 		Rekeys: s.rekeys, Forks: s.forks, Rulings: s.rulings,
-		Rules: s.rules, Motions: s.motions, PolicySeq: s.policySeq, Taxonomies: s.taxonomies, Wording: s.wording,
+		Rules: s.rules, Motions: s.motions, PolicySeq: s.policySeq, Taxonomies: s.taxonomies, Wording: s.wording, Founded: s.founded,
 	}
 	for _, m := range s.members {
 		em := encodedMember{m.Origin, m.Country, m.Operator, m.OperatorType, m.Status, m.Epoch, m.Since, m.Seal, m.Keys, nil, m.Good, m.Caretakers, m.Left}

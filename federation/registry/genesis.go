@@ -101,6 +101,7 @@ func Begin(e Entry) (*State, error) {
 		members:    []Member{g.Founder.member(1)},
 		policy:     DefaultPolicy(),
 		rules:      max(g.Rules, 1),
+		founded:    g.Founded,
 	}
 	return s, nil
 }

@@ -180,6 +180,15 @@ func goldenRules(t *testing.T) ([][]byte, *registry.State) {
 	p = s.Policy()
 	p.Cadence["crisis"] = 2
 	s.do(registry.KindPolicy, registry.SetPolicy{Before: registry.HashPolicy(s.Policy()), Policy: p}, pl)
+	s.wait = 365 * 86400 // a clock is wrong
+	right := s.Time() + 120
+	s.do(registry.KindCaretaker, registry.SetCaretakers{Origin: lt.Origin}, lt)
+	s.wait = 60
+	sheet := de.Fresh(identity.RoleRecovery, 0)
+	s.do(registry.KindKeys, SetKeys(t, s.State, de.Adding(sheet), sheet), de)
+	admin := de.Fresh(identity.RoleAdmin, 1)
+	s.do(registry.KindKeys, SetKeys(t, s.State, de.Adding(admin), admin), sheet)
+	s.do(registry.KindClock, registry.SetClock{Reached: s.Time(), Time: right}, pl, lt, de)
 	return s.log, s.State
 }
 

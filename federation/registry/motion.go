@@ -11,8 +11,8 @@ import (
 type Motion struct {
 	ID         ID                  `cbor:"1,keyasint"` // of the command
 	Hash       identity.Hash       `cbor:"2,keyasint"` // what approvals sign
-	Kind       Kind                `cbor:"3,keyasint"` // policy, vocabulary or activate
-	Payload    []byte              `cbor:"4,keyasint"` // of the command; see [SetPolicy], [SetVocabulary], [Activate]
+	Kind       Kind                `cbor:"3,keyasint"` // policy, vocabulary, activate or clock
+	Payload    []byte              `cbor:"4,keyasint"` // of the command; see [SetPolicy], [SetVocabulary], [Activate], [SetClock]
 	By         identity.OriginID   `cbor:"5,keyasint"` // who made it
 	Expires    int64               `cbor:"6,keyasint"` // Unix seconds
 	Seq        uint64              `cbor:"7,keyasint"` // the entry that made it
@@ -60,7 +60,7 @@ type Activate struct {
 
 // since is from which version of the rules on a kind counts; kinds that are not
 // named count from the first on.
-var since = map[Kind]uint64{KindPolicy: 2, KindVocabulary: 2}
+var since = map[Kind]uint64{KindPolicy: 2, KindVocabulary: 2, KindClock: 2}
 
 // motion is a command for which several members sign: it takes effect with
 // enough signatures, and waits for them otherwise.
@@ -102,6 +102,8 @@ func (c *change) carry(m *Motion) (bool, error) {
 		return enough, c.setPolicy(m.Payload, enough)
 	case KindVocabulary:
 		return enough, c.setVocabulary(m.Payload, enough)
+	case KindClock:
+		return enough, c.setClock(m.Payload, enough)
 	default:
 		return enough, c.activate(m.Payload, enough)
 	}

@@ -32,6 +32,7 @@ type State struct {
 	rulings     []Recorded // sorted by target
 
 	rules      uint64
+	founded    int64 // the time of the genesis
 	motions    []Motion
 	policySeq  uint64
 	taxonomies []Taxonomy // sorted by code

@@ -26,6 +26,10 @@ type Rules interface {
 
 	// ActivateRules proposes to go over to a version of the registry's rules.
 	ActivateRules(ctx context.Context, version uint64) (Proposed, error)
+
+	// SetClock proposes to set the registry's time back to the clock here, after a
+	// wrong clock has moved it ahead.
+	SetClock(ctx context.Context) (Proposed, error)
 }
 
 // RulesRequest is a change that is to be proposed.
@@ -130,6 +134,7 @@ func rules(mux *http.ServeMux, n Rules) {
 	handle(mux, "/v1/policy/activate", func(ctx context.Context, in RulesRequest) (Proposed, error) {
 		return n.ActivateRules(ctx, in.Version)
 	})
+	handle(mux, "/v1/policy/clock", func(ctx context.Context, _ one) (Proposed, error) { return n.SetClock(ctx) })
 }
 
 // Vocabulary is as in [Rules].
@@ -155,4 +160,9 @@ func (c *Client) PutPolicy(ctx context.Context, in RulesRequest) (out Proposed, 
 // ActivateRules is as in [Rules].
 func (c *Client) ActivateRules(ctx context.Context, version uint64) (out Proposed, err error) {
 	return out, c.ask(ctx, "/v1/policy/activate", RulesRequest{Version: version}, &out)
+}
+
+// SetClock is as in [Rules].
+func (c *Client) SetClock(ctx context.Context) (out Proposed, err error) {
+	return out, c.ask(ctx, "/v1/policy/clock", one{}, &out)
 }
