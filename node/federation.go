@@ -35,6 +35,9 @@ func (d *directory) Peer(id identity.NodeID) (transport.Peer, bool) {
 			return transport.Peer{ID: id, Key: node.Key, Endpoints: node.Endpoints, Voter: node.VoterOptIn}, true
 		}
 		if _, in := n.self(); in {
+			if p, ok := d.reader(id); ok {
+				return p, true
+			}
 			return d.leaver(id)
 		}
 	}
@@ -67,6 +70,33 @@ func (d *directory) leaver(id identity.NodeID) (transport.Peer, bool) {
 		}
 	}
 	return transport.Peer{}, false
+}
+
+// reader is a node of a member that is suspended, with a key that nobody else has:
+// it may go on reading the registry, and so learns when it is heard again.
+func (d *directory) reader(id identity.NodeID) (transport.Peer, bool) {
+	n := (*Node)(d)
+	v := n.docket.View()
+	for _, m := range n.state().Members() {
+		if m.Status != registry.StatusSuspended && !(m.Active() && v.Suspended(m.Origin)) {
+			continue
+		}
+		for _, node := range m.Nodes {
+			if node.ID != id {
+				continue
+			}
+			if _, revoked := v.Revoked(m.Origin, node.Key.ID()); revoked {
+				return transport.Peer{}, false
+			}
+			return transport.Peer{ID: id, Key: node.Key, Reader: true}, true
+		}
+	}
+	return transport.Peer{}, false
+}
+
+// readable is what a node of a suspended member may ask: the registry, to read.
+func readable(r *http.Request) bool {
+	return r.Method == http.MethodGet && slices.Contains([]string{"/r1/registry", "/r1/registry/heads", "/r1/registry/status"}, r.URL.Path)
 }
 
 // peers are the other active nodes that can be reached: by an address, or over a
@@ -248,6 +278,12 @@ func (s service) Serve(ctx context.Context) error {
 
 // serveFederation answers peers: the registry, then feeds.
 func (n *Node) serveFederation(w http.ResponseWriter, r *http.Request) {
+	if id, ok := transport.PeerOf(r.Context()); ok && n.state() != nil && !readable(r) {
+		if _, only := (*directory)(n).reader(id); only {
+			http.Error(w, "this member is suspended; its nodes may read the registry", http.StatusForbidden)
+			return
+		}
+	}
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/r1/registry") && n.keeper.Load() != nil:
 		n.keeper.Load().Handler().ServeHTTP(w, r)
@@ -313,6 +349,9 @@ func (n *Node) reclaim(own identity.OriginID, certain bool) {
 func (n *Node) lost(id identity.NodeID) {
 	if r := n.replicator.Load(); r != nil {
 		r.Doubt(id)
+	}
+	if k := n.keeper.Load(); k != nil {
+		k.Poke() // it may be this node that is not heard any more; the registry says so
 	}
 }
 

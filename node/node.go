@@ -405,6 +405,9 @@ func (n *Node) signer() (editorial.Publisher, error) {
 			Next:    "Edits are kept as drafts. Mend that, then stop the node and start it again.",
 		}
 	}
+	if m, ok := n.silenced(); ok {
+		return nil, errSilenced(m)
+	}
 	return nil, &control.Error{
 		Class: control.Refused, Code: "not_member",
 		Message: "Nothing can be published: this node's country is not a member of a federation yet.",

@@ -29,6 +29,9 @@ func (k *Keeper) follow(ctx context.Context) {
 			k.Logger.Debug("the registry was not compared with others", "error", err)
 		}
 		wait := time.Duration(float64(k.PollEvery) * (0.9 + 0.2*rand.Float64()))
+		if k.unheard() { // nobody tells it anything; it wants to know when that ends
+			wait /= 20
+		}
 		if err != nil && failed < 6 { // soon again at first, less and less so
 			failed++
 			wait = min(wait, time.Second<<failed)
@@ -43,6 +46,23 @@ func (k *Keeper) follow(ctx context.Context) {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// unheard reports whether the registry here says that this node's member is
+// suspended: it may read and is told nothing.
+func (k *Keeper) unheard() bool {
+	s := k.State()
+	if s == nil {
+		return false
+	}
+	for _, m := range s.Members() {
+		for _, n := range m.Nodes {
+			if n.ID == k.id {
+				return m.Status == registry.StatusSuspended
+			}
+		}
+	}
+	return false
 }
 
 // pull asks up to three nodes and takes what they have: any three now and then,

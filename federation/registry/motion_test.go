@@ -342,3 +342,40 @@ func TestActivate(t *testing.T) {
 		t.Errorf("rules that this program does not know: %v", err)
 	}
 }
+
+// FuzzMotion: whatever a member puts into a motion is judged, leaves the state
+// before as it was, and leads to one that has an encoding.
+func FuzzMotion(f *testing.F) {
+	kinds := []registry.Kind{registry.KindPolicy, registry.KindVocabulary, registry.KindActivate, registry.KindClock}
+	w := NewFederation(f, "PL")
+	for i, payload := range []any{
+		NewPolicy(w.State, func(p *registry.Policy) { p.VoteDays = 3 }), Colours(w.State), registry.Activate{Rules: 3},
+		registry.SetClock{Reached: w.Time(), Time: w.Time() - 1},
+	} {
+		raw, err := identity.Marshal(payload)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(byte(i), raw)
+	}
+	before := w.Encode()
+	f.Fuzz(func(t *testing.T, kind byte, payload []byte) {
+		if len(payload) > registry.MaxCommand/2 {
+			t.Skip()
+		}
+		c := registry.Command{
+			Version: registry.Version, Federation: w.Federation(), Kind: kinds[int(kind)%len(kinds)], ID: registry.NewID(), Base: w.Seq(), Payload: payload,
+		}
+		b, err := c.Sign(w.Members["PL"].Keys.Admin)
+		if err != nil {
+			t.Skip()
+		}
+		next, err := w.Apply(registry.Entry{Time: w.Time(), Command: b})
+		if string(w.Encode()) != string(before) {
+			t.Fatal("the state before has changed")
+		}
+		if err == nil && len(next.Encode()) == 0 {
+			t.Fatal("a state without bytes")
+		}
+	})
+}

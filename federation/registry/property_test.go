@@ -144,6 +144,33 @@ func (w *walk) other() []byte {
 	}
 }
 
+// motion is a motion, an approval of one or a word against it.
+func (w *walk) motion() []byte {
+	if all := w.f.Motions(); len(all) > 0 && rapid.Bool().Draw(w.T, "of one that waits") {
+		m := rapid.SampledFrom(all).Draw(w.T, "motion")
+		if rapid.IntRange(0, 3).Draw(w.T, "against") == 0 {
+			return w.command(registry.KindObject, registry.Object{Proposal: m.ID, Hash: m.Hash}, w.member("who objects"))
+		}
+		return w.command(registry.KindApprove, registry.Approve{Proposal: m.ID, Hash: m.Hash}, w.some("who approve")...)
+	}
+	by := w.some("who move")
+	switch rapid.IntRange(0, 3).Draw(w.T, "motion") {
+	case 0:
+		return w.command(registry.KindPolicy, NewPolicy(w.f.State, func(p *registry.Policy) {
+			p.Approvals = rapid.Int64Range(1, 5).Draw(w.T, "approvals")
+			p.TakedownDays = rapid.Int64Range(0, 40).Draw(w.T, "takedown days")
+		}), by...)
+	case 1:
+		v := Colours(w.f.State)
+		v.Taxonomies[0].Terms[0].Labels["en"] = rapid.SampledFrom([]string{"Red", "Crimson", ""}).Draw(w.T, "label")
+		return w.command(registry.KindVocabulary, v, by...)
+	case 2:
+		return w.command(registry.KindClock, registry.SetClock{Reached: w.f.Time(), Time: w.f.Time() - rapid.Int64Range(-5, 100000).Draw(w.T, "back")}, by...)
+	default:
+		return w.command(registry.KindActivate, registry.Activate{Rules: rapid.Uint64Range(1, 4).Draw(w.T, "rules")}, by...)
+	}
+}
+
 func (w *walk) head(m *Member, epoch, n uint64, variant byte) *feed.SignedHead {
 	body, err := identity.Marshal(feed.Head{Version: 1, Federation: w.f.Federation(), Origin: m.Origin, Epoch: epoch, N: n, Root: identity.Hash{variant}})
 	if err != nil {
@@ -249,6 +276,7 @@ func TestAnyCommandsGiveTheSameBytes(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"keys":   func(t *rapid.T) { w.T = t; w.step(w.keys()) },
 			"ruling": func(t *rapid.T) { w.T = t; w.step(w.ruling()) },
+			"motion": func(t *rapid.T) { w.T = t; w.step(w.motion()) },
 			"other":  func(t *rapid.T) { w.T = t; w.step(w.other()) },
 		})
 		again, err := registry.Replay(f.Log)

@@ -154,6 +154,9 @@ func (t *Transport) authorise(key identity.PublicKey, proto string) error {
 	if !ok || peer.Key != key {
 		return refusal{ReasonUnknown, fmt.Errorf("node %s: %w", id, ErrUnknownPeer)}
 	}
+	if peer.Reader && proto != ProtoHTTP {
+		return refusal{ReasonReader, fmt.Errorf("node %s is not heard at present and may only ask", id)}
+	}
 	if proto == ProtoRaft && !peer.Voter {
 		return refusal{ReasonVoter, fmt.Errorf("node %s is no voter and may not speak raft", id)}
 	}

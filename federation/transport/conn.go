@@ -121,7 +121,8 @@ func (t *Transport) register(c *conn) Reason {
 }
 
 // Recheck closes every connection whose peer the Directory no longer knows by
-// that key, and inbound raft connections of peers that are no longer voters.
+// that key, inbound raft connections of peers that are no longer voters, and all
+// but the questions of peers that only read.
 // Call it when the registry changes; Run also does so every five seconds.
 func (t *Transport) Recheck() {
 	t.closeConns(func(c *conn) bool {
@@ -129,7 +130,8 @@ func (t *Transport) Recheck() {
 			return false // was never authorised; it expires by itself
 		}
 		peer, ok := t.directory.Peer(c.peer)
-		return !ok || peer.Key != c.key || c.inbound && c.proto == ProtoRaft && !peer.Voter
+		return !ok || peer.Key != c.key || c.inbound && c.proto == ProtoRaft && !peer.Voter ||
+			peer.Reader && !(c.inbound && c.proto == ProtoHTTP)
 	})
 }
 

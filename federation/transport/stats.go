@@ -14,6 +14,7 @@ type Reason string
 const (
 	ReasonUnknown     Reason = "unknown_key"      // the registry does not know it
 	ReasonVoter       Reason = "not_a_voter"      // raft from somebody who may not speak it
+	ReasonReader      Reason = "only_reads"       // another protocol than HTTP from somebody who only reads
 	ReasonProtocol    Reason = "unknown_protocol" // no protocol of this port, or none named
 	ReasonCertificate Reason = "bad_certificate"  // none, several, or not Ed25519
 	ReasonSelf        Reason = "self"             // this node dialled itself

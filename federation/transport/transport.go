@@ -49,6 +49,10 @@ type Peer struct {
 	Key       identity.PublicKey // what it must prove; a peer without one is refused
 	Endpoints []string           // host:port, best first; at most 8 are tried
 	Voter     bool               // may speak raft to us
+	// Reader may ask us over HTTP and nothing else, and is not called: what it may
+	// ask is the handler's to decide. So a member that is not heard learns when it is
+	// again.
+	Reader bool
 }
 
 // Directory is the registry's view of the peers. It is asked at every
