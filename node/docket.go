@@ -262,7 +262,7 @@ func (n *Node) follow(m registry.Member) {
 		return
 	}
 	if p.Quarantined() != nil {
-		n.adopt(p, m.Origin)
+		n.adopted(p.AdoptEpoch, m.Origin)
 	}
 	n.renew()
 }

@@ -312,12 +312,18 @@ func (n *Node) admitted(ctx context.Context) (registry.Member, error) {
 
 // adopt goes on publishing after the own feed was fetched back from peers.
 func (n *Node) adopt(p *feed.Publisher, own identity.OriginID) {
-	stopped := p.Quarantined() != nil
-	if err := p.Adopt(); err != nil {
-		n.o.Logger.Error("publishing stays stopped", "err", err)
-	} else if stopped {
-		n.reclaim(own, true)
+	if p.Quarantined() != nil {
+		n.adopted(p.Adopt, own)
 	}
+}
+
+// adopted ends a quarantine in one of the ways in which it may end.
+func (n *Node) adopted(end func() error, own identity.OriginID) {
+	if err := end(); err != nil {
+		n.o.Logger.Error("publishing stays stopped", "err", err)
+		return
+	}
+	n.reclaim(own, true)
 }
 
 // reclaim gives the editors back what the own feed holds and their desk lost.

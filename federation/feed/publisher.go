@@ -73,6 +73,7 @@ type Publisher struct {
 	quarantine error  // why nothing is signed; nil when all is well
 	forked     uint64 // the epoch in which a number was signed twice; 0 when none was
 	cloned     uint64 // the epoch in which a copy of this node was seen; 0 when none was
+	since      uint64 // the registry's epoch when the quarantine began
 	noWayBack  error  // why the last try to go back failed; it counts while the feed still has to
 }
 
@@ -171,8 +172,10 @@ func (p *Publisher) guard(h *SignedHead) Guard {
 
 // Quarantine stops signing for the reason given, until Adopt.
 func (p *Publisher) Quarantine(reason string) {
+	epoch, _ := p.o.Keys().Epoch(p.o.Origin)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.since = epoch
 	p.quarantine = fmt.Errorf("%w: %s", ErrQuarantined, reason)
 }
 
@@ -283,7 +286,7 @@ func (p *Publisher) SeenBeat(b *SignedBeat) {
 	if p.cloned == b.Epoch {
 		return
 	}
-	p.cloned = b.Epoch
+	p.cloned, p.since = b.Epoch, b.Epoch
 	p.quarantine = fmt.Errorf("%w: %w: it signed with this country's key at %s, and has the mark %x. Stop one of the two, then start the other again",
 		ErrQuarantined, ErrClone, b.Issued.Time().Format(time.RFC3339), b.Instance)
 }
@@ -342,6 +345,25 @@ func (p *Publisher) Adopt() error {
 		p.quarantine = nil
 	}
 	return nil
+}
+
+// AdoptEpoch is Adopt for when the registry has changed: it ends a quarantine that a
+// new epoch ends, and no other. Nobody has confirmed what the store holds; where the
+// guard is missing there would be nothing to tell an old backup by.
+func (p *Publisher) AdoptEpoch() error {
+	reason := p.stopped()
+	if reason == nil {
+		return p.Quarantined()
+	}
+	epoch, _ := p.o.Keys().Epoch(p.o.Origin)
+	guard, there, err := LoadGuard(p.o.GuardPath)
+	p.mu.Lock()
+	since := p.since
+	p.mu.Unlock()
+	if told := err == nil && there && guard.Origin == p.o.Origin; epoch <= since && !(told && epoch > guard.Epoch) {
+		return reason
+	}
+	return p.Adopt()
 }
 
 // Shared runs f at a moment when every head in the store may be seen by others.

@@ -381,6 +381,34 @@ func TestSeen(t *testing.T) {
 	}
 }
 
+// TestRegistryEndsNoQuarantine: an old backup is put back on another machine, where
+// there is no guard, and the registry changes. That confirms nothing: only peers do,
+// or a new epoch.
+func TestRegistryEndsNoQuarantine(t *testing.T) {
+	d := newDesk(t)
+	p := d.start()
+	d.publish(p, put(0, 2, "one"))
+	d.publish(p, put(0, 2, "two"))
+	for name, bend := range map[string]func() error{
+		"missing":    func() error { return os.Remove(d.guard()) },
+		"unreadable": func() error { return os.WriteFile(d.guard(), []byte("nothing"), 0o600) },
+	} {
+		if err := bend(); err != nil {
+			t.Fatal(err)
+		}
+		p = d.start()
+		if err := p.AdoptEpoch(); !errors.Is(err, feed.ErrQuarantined) || p.Quarantined() == nil {
+			t.Errorf("with the guard %s it signs again: %v", name, err)
+		}
+		d.f.Bump("ada", nil)
+		p.SetKeys(d.f.Member("ada").Publish, d.f.Member("ada").Admin)
+		if err := p.AdoptEpoch(); err != nil || p.Quarantined() != nil {
+			t.Errorf("a new epoch does not end it: %v", err)
+		}
+		d.publish(p, put(0, 2, name))
+	}
+}
+
 // TestSignedTwice: a copy went on from before head two, and a peer shows the
 // head two that was signed first. Nothing is signed any more, now or after a
 // restart, until the registry gives the feed a new epoch.

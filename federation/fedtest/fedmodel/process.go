@@ -106,7 +106,7 @@ func (p *process) build() error {
 		Own: m.origin(), Store: m.disk, Appender: p, Rules: p.rules, RegistrySeq: p.registrySeq,
 		Peers: p.peers, Client: p.tr.Client(), Reset: p.tr.Reset, Owner: p.owner, Docket: p.dock,
 		Shared: p.pub.Shared, Beat: p.pub.Beat, NewerOwn: p.pub.Seen, OwnBeat: p.pub.SeenBeat,
-		Adopted:     func() { poke(p.tidy) },
+		Adopted:     func() { _ = p.pub.Adopt(); poke(p.tidy) }, // says why not, if not; it is tried again
 		NewRegistry: func(uint64) { poke(p.asked) },
 		Now:         m.now, Logger: log,
 	}
@@ -358,7 +358,7 @@ func (p *process) keepInOrder() {
 			continue
 		}
 		if p.pub.Quarantined() != nil {
-			_ = p.pub.Adopt() // says why not, if not; it is tried again
+			_ = p.pub.AdoptEpoch()
 		}
 		if p.pub.Quarantined() == nil {
 			p.renew()

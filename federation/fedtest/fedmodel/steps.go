@@ -454,6 +454,10 @@ func (m *machine) rotGuard(gone bool) error {
 	if err != nil || m.lawless {
 		return errSkip
 	}
+	g, there, err := feed.LoadGuard(m.guardPath())
+	if h := m.head(m.origin()); gone && err == nil && there && g.N > 0 && (h == nil || h.Place().Before(feed.Place{Epoch: g.Epoch, N: g.N})) {
+		m.w.taint(m.origin(), "its database was behind the guard when that was lost")
+	}
 	if gone {
 		return os.Remove(m.guardPath())
 	}
