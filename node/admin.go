@@ -116,7 +116,7 @@ func (a *admin) Listing(ctx context.Context, id string) (json.RawMessage, error)
 	if err != nil {
 		return nil, err
 	}
-	return p.Document.JSON(), nil
+	return p.Document().JSON(), nil
 }
 
 // Check implements [control.Node].

@@ -67,6 +67,7 @@ type Catalog struct {
 	heads  map[identity.OriginID]indexed // guarded by mu: which state of each feed is in the index
 	asOf   sync.Map                      // identity.OriginID → stamp
 	sheets sync.Map                      // identity.OriginID → knownSheet
+	shown  shown
 	lost   atomic.Bool
 	side   atomic.Pointer[side]
 }
@@ -171,48 +172,40 @@ func (c *Catalog) Get(_ context.Context, id string) (listing.Published, error) {
 }
 
 func (c *Catalog) get(id uuid.UUID) (none listing.Published, err error) {
-	origin, change, raw, err := c.o.Store.Record(feed.Key(id))
-	if errors.Is(err, feed.ErrNoRecord) {
-		return none, listing.ErrNotFound
-	}
+	origin, change, signed, err := c.record(feed.Key(id))
 	if err != nil {
 		return none, err
 	}
-	country := c.o.Country(origin)
-	record, err := feed.ParseRecord(raw)
-	if err != nil {
-		return none, err
-	}
-	if country == "" || record.Type != TypeListing {
-		return none, listing.ErrNotFound
-	}
-	l, err := listing.View(record.Body)
-	if err != nil {
-		return none, err
-	}
-	if l.VisibilityValue() == listing.VisibleNobody {
+	country, l := c.o.Country(origin), signed.view
+	if country == "" || l.VisibilityValue() == listing.VisibleNobody {
 		return none, listing.ErrNotFound
 	}
 	at := spot{origin, change.Key}
 	if h, hidden := c.o.Hidden(at.origin, at.key); hidden {
 		return none, &listing.HiddenError{ID: id.String(), Country: country, Hiding: h}
 	}
-	doc, err := listing.DecodeDocument(record.Body)
-	if err != nil {
-		return none, err
-	}
-	p := listing.Published{
-		Country: country, Document: doc, Listing: l, AsOf: c.AsOf(origin), Modified: record.Modified.Time(),
-		Freshness: l.Freshness(c.o.Now(), c.o.Cadence()), Standing: c.o.Standing(origin),
-	}
-	if err := c.remarks(at, doc.Revision, &p); err != nil {
-		return none, err
-	}
 	if l.ID != id.String() {
 		// Known here under another id than its own: see the store's claims.
-		doc["id"], l.ID = id.String(), id.String()
+		known := *l
+		known.ID, l = id.String(), &known
+	}
+	p := listing.Published{
+		Country: country, Body: signed.body, Listing: l, AsOf: c.AsOf(origin), Modified: signed.modified,
+		Freshness: l.Freshness(c.o.Now(), c.o.Cadence()), Standing: c.o.Standing(origin),
+	}
+	revision := func() string { return listing.Published{Body: signed.body}.Document().Revision() }
+	if err := c.remarks(at, revision, &p); err != nil {
+		return none, err
 	}
 	return p, nil
+}
+
+// notFound turns what the store says into what readers are told.
+func notFound(err error) error {
+	if errors.Is(err, feed.ErrNoRecord) {
+		return listing.ErrNotFound
+	}
+	return err
 }
 
 // stamp remembers an origin's last confirmation for a moment, so that a page of

@@ -223,7 +223,7 @@ func TestOneIDTwoCountries(t *testing.T) {
 		t.Errorf("search finds %v, want %v", s.ids(), want)
 	}
 	p, err := s.catalog.Get(context.Background(), other)
-	if err != nil || p.Country != "FI" || p.Listing.ID != other || p.Document["id"] != other || p.Listing.Name != "The second" {
+	if err != nil || p.Country != "FI" || p.Listing.ID != other || p.Document()["id"] != other || p.Listing.Name != "The second" {
 		t.Errorf("under its alias: %+v, %v", p, err)
 	}
 	if p, err := s.catalog.Get(context.Background(), uuid.UUID(k).String()); err != nil || p.Country != "LT" {

@@ -56,7 +56,7 @@ func (s *shelf) get(k feed.Key) listing.Published {
 func (s *shelf) says(kind listing.OverlayKind, language string, about feed.Key) listing.Overlay {
 	return listing.Overlay{
 		Target: uuid.UUID(about).String(), TargetOrigin: s.f.Member("ada").Origin.String(), Kind: kind, Language: language,
-		SourceRevision: s.get(about).Document.Revision(), By: "human", Text: "words in " + language,
+		SourceRevision: s.get(about).Document().Revision(), By: "human", Text: "words in " + language,
 		AsOf: s.now.Format(time.DateOnly), Expires: s.now.AddDate(0, 0, 10).Format(time.DateOnly),
 	}
 }
@@ -108,7 +108,7 @@ func TestOverlaysStandBesideListings(t *testing.T) {
 	k := s.put(ada, 1, nil)
 	other := s.put(ada, 2, nil)
 	s.append(ada, false)
-	signed := string(s.get(k).Document.JSON())
+	signed := string(s.get(k).Document().JSON())
 
 	status := s.says(listing.OverlayStatus, "", k)
 	status.Text, status.Status = "", listing.TemporarilyClosed
@@ -140,7 +140,7 @@ func TestOverlaysStandBesideListings(t *testing.T) {
 	if p.StatusValue() != listing.TemporarilyClosed || p.Listing.StatusValue() != listing.Active {
 		t.Errorf("status %s, its own %s", p.StatusValue(), p.Listing.StatusValue())
 	}
-	if got := string(p.Document.JSON()); got != signed {
+	if got := string(p.Document().JSON()); got != signed {
 		t.Errorf("the document is not as it was signed: %s", got)
 	}
 	if len(s.ids()) != 2 {

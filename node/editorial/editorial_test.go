@@ -365,7 +365,7 @@ func TestPublishConfirmUnpublishDelete(t *testing.T) {
 		t.Errorf("the stub is %+v, %v", p.Listing, err)
 	}
 	for _, gone := range []string{"channels", "description", "audience"} {
-		if _, there := p.Document[gone]; there {
+		if _, there := p.Document()[gone]; there {
 			t.Errorf("the stub still holds %s", gone)
 		}
 	}
@@ -409,7 +409,7 @@ func TestForeignIDs(t *testing.T) {
 	if err != nil || p.Listing.ID != shown {
 		t.Fatalf("Get(%s) = %v", shown, err)
 	}
-	if raw, _ := json.Marshal(p.Document["external_ids"]); !strings.Contains(string(raw), "service-17") {
+	if raw, _ := json.Marshal(p.Document()["external_ids"]); !strings.Contains(string(raw), "service-17") {
 		t.Errorf("the source's own id is gone: %s", raw)
 	}
 	if _, ok, _ := h.desk.Document("service-17"); !ok {
@@ -431,7 +431,7 @@ func TestExport(t *testing.T) {
 		t.Errorf("%d lines; the private part must be among them", len(lines))
 	}
 	p, err := h.catalog.Get(context.Background(), id(docs[0]))
-	if err != nil || p.Document["left_over"] != nil {
+	if err != nil || p.Document()["left_over"] != nil {
 		t.Errorf("the private part is published: %v", err)
 	}
 	back := newHouse(t)

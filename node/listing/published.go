@@ -13,8 +13,8 @@ var ErrNotFound = errors.New("listing not found")
 // typed view, and what is known of its age.
 type Published struct {
 	Country   string    // ISO 3166-1 alpha-2 of the member that publishes it
-	Document  Document  // the public part, as signed
-	Listing   *Listing  // the typed view of Document
+	Body      []byte    // the public part, as signed; see Document
+	Listing   *Listing  // the typed view of it; not to be changed
 	Modified  time.Time // the day on which it last changed, UTC
 	AsOf      time.Time // when the publishing country last confirmed its feed, UTC
 	Freshness Freshness // computed from signed dates at the time of reading
@@ -25,6 +25,19 @@ type Published struct {
 	Notes    []Remark
 	Alerts   []Remark
 	Statuses []Remark
+}
+
+// Document returns the public part as it was signed, under the id by which it is
+// known here: a tree of its own at each call, nil where the body is none.
+func (p Published) Document() Document {
+	d, err := DecodeDocument(p.Body)
+	if err != nil {
+		return nil // its view could be made, so this cannot be
+	}
+	if p.Listing != nil && d["id"] != p.Listing.ID {
+		d["id"] = p.Listing.ID
+	}
+	return d
 }
 
 // Remark is an overlay that holds now, with who says it.

@@ -10,23 +10,56 @@ import (
 	"github.com/2ps-project/waymark/federation/identity"
 )
 
+// Find is where the record with an id stands: its origin and the change that put
+// it there. It reads no record, and says nothing of whether it can be read.
+// [feed.ErrNoRecord] when there is none.
+func (s *Store) Find(id feed.Key) (o identity.OriginID, c feed.Change, err error) {
+	err = s.db.View(func(txn *badger.Txn) error {
+		owner, fold, err := owned(txn, id)
+		if err != nil {
+			return err
+		}
+		o = owner.origin
+		c, err = changeOf(txn, o, owner.key, fold)
+		return err
+	})
+	return o, c, err
+}
+
+// claim is the record that an id belongs to.
+type claim struct {
+	origin identity.OriginID
+	key    feed.Key
+}
+
+// owned is the record that an id belongs to, and the run of its feed that readers
+// follow.
+func owned(txn *badger.Txn, id feed.Key) (owner claim, fold uint64, err error) {
+	b, err := raw(txn, key(prefixID, id))
+	if err != nil {
+		return owner, 0, err
+	}
+	if len(b) != 32 {
+		return owner, 0, feed.ErrNoRecord
+	}
+	owner = claim{identity.OriginID(b[:16]), feed.Key(b[16:])}
+	var st feedState
+	if ok, err := get(txn, key(prefixState, owner.origin), &st); err != nil || !ok {
+		return owner, 0, errors.Join(err, feed.ErrNoRecord)
+	}
+	return owner, st.Fold, nil
+}
+
 // Record finds a record by the id under which it is known here, or fails with
 // [feed.ErrNoRecord]. It never waits for a writer.
 func (s *Store) Record(id feed.Key) (o identity.OriginID, c feed.Change, record []byte, err error) {
 	err = s.db.View(func(txn *badger.Txn) error {
-		owner, err := raw(txn, key(prefixID, id))
+		owner, fold, err := owned(txn, id)
 		if err != nil {
 			return err
 		}
-		if len(owner) != 32 {
-			return feed.ErrNoRecord
-		}
-		o = identity.OriginID(owner[:16])
-		var st feedState
-		if ok, err := get(txn, key(prefixState, o), &st); err != nil || !ok {
-			return errors.Join(err, feed.ErrNoRecord)
-		}
-		c, record, err = s.recordOf(txn, o, feed.Key(owner[16:]), st.Fold)
+		o = owner.origin
+		c, record, err = s.recordOf(txn, o, owner.key, fold)
 		return err
 	})
 	s.noteRotten(o, err)
@@ -46,23 +79,28 @@ func (s *Store) ShownID(o identity.OriginID, k feed.Key) (feed.Key, error) {
 	return id, err
 }
 
-// recordOf reads one record, from the staging run that is being folded in or
-// from where it stands.
-func (s *Store) recordOf(txn *badger.Txn, o identity.OriginID, k feed.Key, fold uint64) (feed.Change, []byte, error) {
-	var c feed.Change
-	var ok bool
-	var err error
+// changeOf is the change that put a living record where it is, or
+// [feed.ErrNoRecord].
+func changeOf(txn *badger.Txn, o identity.OriginID, k feed.Key, fold uint64) (c feed.Change, err error) {
+	ok := false
 	if fold != 0 {
 		ok, err = get(txn, stagingKey(o, fold, k), &c)
 	}
 	if err == nil && !ok {
 		ok, err = get(txn, entryKey(o, k), &c)
 	}
+	if err == nil && (!ok || !c.Live()) {
+		err = feed.ErrNoRecord
+	}
+	return c, err
+}
+
+// recordOf reads one record, from the staging run that is being folded in or
+// from where it stands.
+func (s *Store) recordOf(txn *badger.Txn, o identity.OriginID, k feed.Key, fold uint64) (feed.Change, []byte, error) {
+	c, err := changeOf(txn, o, k, fold)
 	if err != nil {
 		return c, nil, err
-	}
-	if !ok || !c.Live() {
-		return c, nil, feed.ErrNoRecord
 	}
 	b, err := s.pack.read(txn, recordKey(o, c))
 	if err != nil && !errors.Is(err, errPacked) {

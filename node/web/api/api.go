@@ -216,7 +216,7 @@ func (a *API) listing(w http.ResponseWriter, r *http.Request) {
 		a.fault(w, err)
 		return
 	}
-	answer := Listing{Result: NewResult(p, "", a.clock()), Listing: p.Document.JSON()}
+	answer := Listing{Result: NewResult(p, "", a.clock()), Listing: p.Document().JSON()}
 	if a.opt.Demo {
 		answer.Notice = demoNotice
 	}

@@ -216,7 +216,7 @@ func TestListing(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, _ := back.Encode()
-	b, _ := want.Document.Encode()
+	b, _ := want.Document().Encode()
 	if string(a) != string(b) {
 		t.Error("the document comes back changed")
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -195,11 +194,11 @@ func (a *API) hsdsItem(w http.ResponseWriter, r *http.Request, l hsdsList) {
 func (a *API) plain(p listing.Published, ask hsdsAsk) listing.Document {
 	clock := a.clock()
 	if !ask.full && !ask.fullService {
-		d := maps.Clone(p.Document)
+		d := p.Document()
 		dated(d, p)
 		return d
 	}
-	d := hsds.Plain(p.Document, p.Listing, a.opt.Vocabulary(), func(ch *listing.Channel) bool {
+	d := hsds.Plain(p.Document(), p.Listing, a.opt.Vocabulary(), func(ch *listing.Channel) bool {
 		return p.Listing.ChannelFreshness(ch, clock.Now, clock.Cadence) == listing.Lapsed
 	})
 	dated(d, p)

@@ -58,7 +58,7 @@ func (a *API) terminology(ctx context.Context, now time.Time) (*terminology, err
 		if err != nil {
 			return nil, err
 		}
-		term, taxonomy := hsds.CarriedTerm(p.Document, id)
+		term, taxonomy := hsds.CarriedTerm(p.Document(), id)
 		if term != nil {
 			add(&t.terms, term)
 		}

@@ -59,7 +59,7 @@ func (c *Catalog) Add(tb testing.TB, country string, d listing.Document) *listin
 		tb.Fatal(err)
 	}
 	c.Listings = append(c.Listings, listing.Published{
-		Country: country, Document: d, Listing: l, AsOf: Now.Add(-3 * time.Hour), Modified: Now.AddDate(0, 0, -len(c.Listings)%90).Truncate(24 * time.Hour), Freshness: l.Freshness(Now, listing.DefaultCadence),
+		Country: country, Body: body, Listing: l, AsOf: Now.Add(-3 * time.Hour), Modified: Now.AddDate(0, 0, -len(c.Listings)%90).Truncate(24 * time.Hour), Freshness: l.Freshness(Now, listing.DefaultCadence),
 	})
 	return l
 }
