@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/2ps-project/waymark/node/closest"
 	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/search"
 )
@@ -28,19 +29,27 @@ type Catalog interface {
 	KeyOwner(ctx context.Context, q search.Query, key string) (search.Ref, bool, error)
 	// Countries returns every member, in any order.
 	Countries() []listing.CountryView
+	// Sheet returns what a country says about itself; false when there is
+	// nothing, or nothing to be shown.
+	Sheet(country string) (listing.PublishedSheet, bool)
 }
 
 // Answer is one page of an answer, as /api/search and `waymark search -o json`
 // write it.
 type Answer struct {
-	Total    int                `json:"total"`
-	Page     int                `json:"page"`
-	PerPage  int                `json:"per_page"`
-	Results  []Result           `json:"results"`
-	Facets   map[string][]Count `json:"facets"`
-	Snapshot string             `json:"snapshot,omitempty"` // asks for further pages of the same list
-	Hidden   int                `json:"hidden"`             // listings that this node holds and does not show, of the countries asked for; /api/countries says why
-	Notice   string             `json:"notice,omitempty"`   // that the data is invented, in a demonstration
+	Total     int                `json:"total"`
+	Page      int                `json:"page"`
+	PerPage   int                `json:"per_page"`
+	Results   []Result           `json:"results"`
+	Facets    map[string][]Count `json:"facets"`
+	Words     int                `json:"words,omitempty"`     // of the question that were looked for
+	Matched   int                `json:"matched,omitempty"`   // how many of them each result has at least
+	Corrected *Corrected         `json:"corrected,omitempty"` // what was taken to be meant; nil = nothing was forgiven
+	Instead   []Offer            `json:"instead,omitempty"`   // where nothing was found: what comes closest, each group named for what it is
+	Crisis    []CrisisContact    `json:"crisis,omitempty"`    // where nothing was found: whom to call in the country that was asked for
+	Snapshot  string             `json:"snapshot,omitempty"`  // asks for further pages of the same list
+	Hidden    int                `json:"hidden"`              // listings that this node holds and does not show, of the countries asked for; /api/countries says why
+	Notice    string             `json:"notice,omitempty"`    // that the data is invented, in a demonstration
 }
 
 // Count is how many listings of an answer have a value.
@@ -69,6 +78,9 @@ type Result struct {
 	OpenNow      string    `json:"open_now,omitempty"`    // true, false, not_stated
 	DistanceKM   *float64  `json:"distance_km,omitempty"` // to its nearest place
 	Why          []string  `json:"why,omitempty"`         // what put it where it is
+	Explanation  string    `json:"explanation,omitempty"` // the same as a sentence, when asked for
+	Highlight    *Marks    `json:"highlight,omitempty"`   // when asked for: where the words stand; nil = in neither
+	Companions   []Result  `json:"companions,omitempty"`  // services that are shown with it or not at all
 }
 
 // Channel is one way of contact. A value that nobody has confirmed for too
@@ -107,22 +119,24 @@ type Clock struct {
 }
 
 const (
-	maxSummary = 300 // runes
-	lapsedNote = "Not confirmed for a long time: the contact details may be wrong."
+	maxSummary    = 300 // runes
+	maxCompanions = 4   // of one result
+	lapsedNote    = "Not confirmed for a long time: the contact details may be wrong."
 )
 
 // Search answers a question. What has vanished between the index and the disk
 // is left out of the page. Errors are those of the catalog.
-func Search(ctx context.Context, c Catalog, q search.Query, clock Clock) (Answer, error) {
+func Search(ctx context.Context, c Catalog, q Question, clock Clock) (Answer, error) {
 	if q.Now.IsZero() {
 		q.Now = clock.Now
 	}
-	found, err := c.Search(ctx, q)
+	found, err := c.Search(ctx, q.Query)
 	if err != nil {
 		return Answer{}, err
 	}
 	a := Answer{
 		Total: found.Total, Page: found.Page, PerPage: found.PerPage, Snapshot: found.Snapshot,
+		Words: found.Words, Matched: found.Matched, Corrected: corrected(q.Text, found.Corrected),
 		Results: make([]Result, 0, len(found.Hits)), Facets: make(map[string][]Count, len(found.Facets)),
 	}
 	for facet, counts := range found.Facets {
@@ -140,24 +154,71 @@ func Search(ctx context.Context, c Catalog, q search.Query, clock Clock) (Answer
 			a.Hidden += h.Count
 		}
 	}
-	for _, hit := range found.Hits {
-		p, err := c.Get(ctx, hit.ID)
+	w := writer{ctx: ctx, c: c, q: q, clock: clock}
+	if q.Highlight && q.Text != "" {
+		w.marks = search.NewHighlighter(q.Text, q.Language, found.Corrected)
+	}
+	a.Results = w.results(found.Hits)
+	if a.Total == 0 {
+		offers, err := closest.Find(ctx, c.Search, q.Query, nil)
+		if err != nil {
+			return Answer{}, err
+		}
+		a.Instead = w.offers(offers)
+		a.Crisis = w.crisis()
+	}
+	return a, nil
+}
+
+// writer writes the results of one question.
+type writer struct {
+	ctx   context.Context
+	c     Catalog
+	q     Question
+	clock Clock
+	marks *search.Highlighter // nil = not asked for
+}
+
+func (w *writer) results(hits []search.Hit) []Result {
+	list := make([]Result, 0, len(hits))
+	for _, hit := range hits {
+		p, err := w.c.Get(w.ctx, hit.ID)
 		if err != nil || p.Listing == nil {
 			continue
 		}
-		r := NewResult(p, q.Language, clock)
+		r := w.result(p)
 		if r.OpenNow = hit.Open; len(p.Statuses)+len(p.Alerts) > 0 {
 			r.OpenNow = listing.NotStated // a caretaker knows something that the hours do not
 		}
-		if hit.Distance >= 0 && q.Near != nil {
+		if hit.Distance >= 0 && w.q.Near != nil {
 			r.DistanceKM = &hit.Distance
 		}
 		for _, why := range hit.Why {
 			r.Why = append(r.Why, string(why))
 		}
-		a.Results = append(a.Results, r)
+		if w.q.Explain {
+			r.Explanation = explain(w.q, hit)
+		}
+		for _, id := range p.Listing.Companions {
+			if len(r.Companions) == maxCompanions {
+				break
+			}
+			other, err := w.c.Get(w.ctx, id)
+			if err == nil && other.Listing != nil && id != p.Listing.ID && other.Listing.VisibilityValue() != listing.VisibleNobody {
+				r.Companions = append(r.Companions, w.result(other))
+			}
+		}
+		list = append(list, r)
 	}
-	return a, nil
+	return list
+}
+
+func (w *writer) result(p listing.Published) Result {
+	r := NewResult(p, w.q.Language, w.clock)
+	if w.marks != nil {
+		r.Highlight = marksOf(w.marks, p.Listing, w.q.Language)
+	}
+	return r
 }
 
 // NewResult makes the short form of a listing, its name and summary in a language if

@@ -128,7 +128,7 @@ func (a *API) clock() Clock { return Clock{Now: a.opt.Now(), Cadence: a.opt.Cade
 func (a *API) search(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	v, err := question(r)
-	var q search.Query
+	var q Question
 	if err == nil {
 		q, err = ParseQuery(v)
 	}

@@ -326,3 +326,89 @@ func FuzzQuery(f *testing.F) {
 		}
 	})
 }
+
+// Where nothing was found the answer carries what comes closest, and whom to call
+// in the country that was asked for.
+func TestNothingFound(t *testing.T) {
+	c := webtest.New(t, 20, "PL")
+	c.AddCases(t)
+	c.AddSheet(t, "PL", `"crisis_contacts":[
+		{"kind":"emergency","value":"112","as_of":"2026-11-20","method":"called"},
+		{"kind":"emotional_support","value":"116 123","as_of":"2024-01-01","method":"called","languages":["pl"]}]`)
+	h := handler(t, c, false)
+	a := decode[api.Answer](t, ask(h, "GET", "/api/search?q=unicorn&usable_from=PL&language=pl&audience=self.unsure&channel=live_chat", "", ""))
+	if a.Total != 0 || len(a.Results) != 0 || len(a.Instead) == 0 {
+		t.Fatalf("%d found, %d groups", a.Total, len(a.Instead))
+	}
+	if g := a.Instead[0]; g.Kind != "fewer_filters" || g.Is == "" || len(g.LeftOut) != 1 || g.LeftOut[0].Parameter != "q" || g.LeftOut[0].Values[0] != "unicorn" || len(g.Results) == 0 {
+		t.Errorf("offered %+v", g)
+	}
+	if len(a.Crisis) != 2 || a.Crisis[0].Value != "112" || a.Crisis[0].Country != "PL" || a.Crisis[1].Value != "" || a.Crisis[1].UnconfirmedValue != "116 123" {
+		t.Errorf("whom to call: %+v", a.Crisis)
+	}
+	if a := decode[api.Answer](t, ask(h, "GET", "/api/search?usable_from=PL", "", "")); a.Total == 0 || a.Instead != nil || a.Crisis != nil {
+		t.Errorf("where something was found, %d groups and %d contacts stand beside it", len(a.Instead), len(a.Crisis))
+	}
+}
+
+// Companions stand in each other's result, also where a page ends between them.
+func TestCompanionsStandInTheResult(t *testing.T) {
+	c := webtest.New(t, 0, "PL")
+	c.AddCases(t)
+	h := handler(t, c, false)
+	other := map[string]string{webtest.ChatID: "case-youth", "case-youth": webtest.ChatID}
+	met := 0
+	for path := "/api/search?channel=live_chat&per_page=1"; path != ""; {
+		w := ask(h, "GET", path, "", "")
+		for _, r := range decode[api.Answer](t, w).Results {
+			if other[r.ID] == "" {
+				continue
+			}
+			if met++; len(r.Companions) != 1 || r.Companions[0].ID != other[r.ID] || r.Companions[0].Companions != nil {
+				t.Errorf("with %s stand %+v", r.ID, r.Companions)
+			}
+		}
+		path, _, _ = strings.Cut(strings.TrimPrefix(w.Header().Get("Link"), "<"), ">")
+	}
+	if met != 2 {
+		t.Errorf("%d of the two met", met)
+	}
+	c.Hidden = map[string]listing.Hiding{"case-youth": {Local: true}}
+	if a := decode[api.Answer](t, ask(h, "GET", "/api/search?channel=live_chat", "", "")); slices.ContainsFunc(a.Results, func(r api.Result) bool { return len(r.Companions) > 0 }) {
+		t.Error("a companion that is hidden is shown")
+	}
+}
+
+// What is no question is refused or answered, whatever its bytes, and quickly.
+func TestBadQuestions(t *testing.T) {
+	h := handler(t, webtest.New(t, 5, "PL"), false)
+	form := "application/x-www-form-urlencoded"
+	for _, x := range []struct {
+		name, body string
+		want       int
+	}{
+		{"invalid UTF-8", "q=%ff%fe%80", 400},
+		{"a word of 100 kB", "q=" + strings.Repeat("a", 100<<10), 413},
+		{"1001 bytes", "q=" + strings.Repeat("a", 1001), 400},
+		{"a thousand operators", "q=" + url.QueryEscape(strings.Repeat(`"`, 300)+strings.Repeat("AND OR NOT ( ", 50)), 200},
+		{"control characters", "q=%00%01%1b%5b31m%7f", 200},
+		{"right-to-left marks", "q=" + url.QueryEscape("\u202e\u200f\u2066czat\u2069"), 200},
+		{"an unknown facet", "colour=red", 400},
+		{"an unknown order", "order=price", 400},
+		{"an order by distance from nowhere", "order=distance", 400},
+		{"half a truth", "explain=yes", 400},
+		{"nonsense instead of a snapshot", "snapshot=%00", 410},
+		{"a thousand values", strings.Repeat("channel=phone&", 1000), 400},
+	} {
+		w := ask(h, "POST", "/api/search", form, x.body)
+		if w.Code != x.want || w.Body.Len() == 0 {
+			t.Errorf("%s: %d, want %d: %.200s", x.name, w.Code, x.want, w.Body)
+		}
+		if x.want != 400 {
+			continue
+		}
+		if p := decode[api.Problem](t, w); p.Detail == "" || p.Parameter == "" {
+			t.Errorf("%s: %+v does not say what is wrong", x.name, p)
+		}
+	}
+}

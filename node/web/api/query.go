@@ -41,7 +41,18 @@ func (e *QueryError) Error() string { return e.Detail }
 func (e *QueryError) Is(target error) bool { return target == ErrBadQuery }
 
 // plain are the parameters that are no facets.
-var plain = []string{"q", "country", "language", "lat", "lon", "radius_km", "page", "per_page", "snapshot", "usable_from", "professional"}
+var plain = []string{"q", "country", "language", "lat", "lon", "radius_km", "order", "page", "per_page", "snapshot", "usable_from", "professional", "explain", "highlight"}
+
+// orders are the values of the parameter order.
+var orders = map[string]search.Order{"": search.ByRank, "rank": search.ByRank, "distance": search.ByDistance, "id": search.ByID}
+
+// Question is what is asked of /api/search: of the index, and what is to be
+// said of each result.
+type Question struct {
+	search.Query
+	Explain   bool // a sentence that says why it stands where it stands
+	Highlight bool // where the words of the question stand in it
+}
 
 // Parameters returns the names of all parameters of a question.
 func Parameters() []string {
@@ -57,8 +68,8 @@ func Parameters() []string {
 // ParseQuery reads a question as /api/search and the command line take it. A
 // repeated key is OR; facets are AND between each other. A key that does not
 // exist is an error, since leaving it out would answer another question.
-func ParseQuery(v url.Values) (search.Query, error) {
-	q := search.Query{Facets: map[string][]string{}, Page: 1, PerPage: DefaultPer}
+func ParseQuery(v url.Values) (Question, error) {
+	q := Question{Query: search.Query{Facets: map[string][]string{}, Page: 1, PerPage: DefaultPer}}
 	for _, name := range sorted(v) {
 		values := v[name]
 		if !slices.Contains(Parameters(), name) {
@@ -92,6 +103,8 @@ func ParseQuery(v url.Values) (search.Query, error) {
 		q.Near = &p
 	case q.RadiusKM > 0:
 		return q, wrong("radius_km", "needs lat and lon, the place around which it is drawn")
+	case q.Order == search.ByDistance:
+		return q, wrong("order", "by distance needs lat and lon, the place from which it is measured")
 	}
 	if len(q.Languages) == 1 {
 		q.Language = q.Languages[0]
@@ -102,7 +115,7 @@ func ParseQuery(v url.Values) (search.Query, error) {
 	return q, nil
 }
 
-func set(q *search.Query, name string, values []string) (err error) {
+func set(q *Question, name string, values []string) (err error) {
 	s := values[len(values)-1]
 	switch name {
 	case "q":
@@ -123,14 +136,27 @@ func set(q *search.Query, name string, values []string) (err error) {
 	case "snapshot":
 		q.Snapshot = s
 	case "professional":
-		if s != "true" && s != "false" && s != "" {
-			return wrong(name, "is true or false")
+		q.Professional, err = truth(name, s)
+	case "explain":
+		q.Explain, err = truth(name, s)
+	case "highlight":
+		q.Highlight, err = truth(name, s)
+	case "order":
+		var known bool
+		if q.Order, known = orders[s]; !known {
+			return wrong(name, "is rank, distance or id")
 		}
-		q.Professional = s == "true"
 	default:
 		q.Facets[name] = nonEmpty(values)
 	}
 	return err
+}
+
+func truth(name, s string) (bool, error) {
+	if s != "true" && s != "false" && s != "" {
+		return false, wrong(name, "is true or false")
+	}
+	return s == "true", nil
 }
 
 func nonEmpty(values []string) []string {
