@@ -287,9 +287,9 @@ func TestDocketsThatCannotAgree(t *testing.T) {
 			t.Errorf("an endless docket was read for %d pages", first)
 		}
 		time.Sleep(6 * time.Hour)
-		// Again after 2, 4 and 8 minutes, then each 10 at the most; the dockets are
-		// compared about 72 times.
-		if times := read.Load(); times < 3 || times > 45 {
+		// Again after 2, 4 and 8 minutes, then each 10: 39 times, and some twice,
+		// where two comparisons meet. This peer is compared with every few seconds.
+		if times := read.Load(); times < 30 || times > 65 {
 			t.Errorf("the docket was read %d times", times)
 		}
 		if d.len() != 0 {
