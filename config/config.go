@@ -65,6 +65,12 @@ type Public struct {
 	// ("https://help.example.org"), without a slash at the end. Default empty:
 	// the node writes addresses relative to the page.
 	URL string `toml:"url"`
+
+	// ReportText lets readers add up to 500 characters of their own to a report
+	// that something is wrong with a listing. Default false: they choose from a
+	// list only. It has no effect where the operator is police, justice or a
+	// public authority.
+	ReportText bool `toml:"report_text"`
 }
 
 // Admin is the listener of the administrators' pages. It never shares a port

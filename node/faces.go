@@ -25,7 +25,7 @@ func (n *Node) newWeb() (*web.Server, error) {
 	return web.New(web.Options{
 		Public: n.public, Ops: n.ops, Catalog: n, Locale: n.locale, Operator: n.operator,
 		BaseURL: n.o.Config.Public.URL, Demo: n.demo(), Cadence: n.cadence, Vocabulary: n.hsdsVocabulary, Now: n.o.Now,
-		CutOff: n.cutOff, Ready: n.isReady, Metrics: metrics, Logger: n.o.Logger,
+		CutOff: n.cutOff, Reports: (*reporter)(n), ReportText: n.o.Config.Public.ReportText, Ready: n.isReady, Metrics: metrics, Logger: n.o.Logger,
 	})
 }
 

@@ -276,7 +276,7 @@ func (s service) Serve(ctx context.Context) error {
 	return suture.ErrDoNotRestart
 }
 
-// serveFederation answers peers: the registry, then feeds.
+// serveFederation answers peers: the registry, reports, then feeds.
 func (n *Node) serveFederation(w http.ResponseWriter, r *http.Request) {
 	if id, ok := transport.PeerOf(r.Context()); ok && n.state() != nil && !readable(r) {
 		if _, only := (*directory)(n).reader(id); only {
@@ -287,6 +287,8 @@ func (n *Node) serveFederation(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/r1/registry") && n.keeper.Load() != nil:
 		n.keeper.Load().Handler().ServeHTTP(w, r)
+	case strings.HasPrefix(r.URL.Path, pathReports):
+		n.serveReports(w, r)
 	case n.replicator.Load() != nil:
 		n.replicator.Load().Handler().ServeHTTP(w, r)
 	default:

@@ -98,6 +98,7 @@ func (n *Node) runMember(ctx context.Context) error {
 	sup.Add(service{"succession", n.succeed})
 	sup.Add(service{"docket", n.runDocket})
 	sup.Add(service{"upkeep", n.upkeep})
+	sup.Add(service{"reports", n.reports.Run})
 	if n.o.Config.Federation.OutboundOnly {
 		sup.Add(service{"way back", func(ctx context.Context) error { return n.transport.KeepReverse(ctx, n.gates, 0) }})
 	} else {

@@ -30,6 +30,7 @@ import (
 	"github.com/2ps-project/waymark/federation/identity"
 	"github.com/2ps-project/waymark/federation/registry"
 	"github.com/2ps-project/waymark/federation/replication"
+	"github.com/2ps-project/waymark/federation/report"
 	"github.com/2ps-project/waymark/federation/transport"
 	"github.com/2ps-project/waymark/node/catalog"
 	"github.com/2ps-project/waymark/node/control"
@@ -64,6 +65,7 @@ type Node struct {
 	invitations *enroll.Store
 	docket      *docket.Docket
 	hides       *hides
+	reports     *report.Box
 	latest      latest
 	wasMember   bool // when New returned
 
@@ -166,6 +168,9 @@ func New(o Options) (n *Node, err error) {
 		return nil, err
 	}
 	if n.transport, err = transport.New(transport.Options{Key: n.keys().node, Listener: n.federation, Directory: (*directory)(n), Lost: n.lost, Logger: o.Logger, Now: o.Now}); err != nil {
+		return nil, err
+	}
+	if n.reports, err = n.openReports(); err != nil {
 		return nil, err
 	}
 	if err = n.resume(); err != nil {

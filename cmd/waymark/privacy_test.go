@@ -26,6 +26,7 @@ import (
 func TestNothingIsKeptAboutReaders(t *testing.T) {
 	pl := newCountry(t, "PL", "")
 	pl.must("found", "--name", "Odd requests")
+	pl.configure("report_text = false", "report_text = true")
 	pl.serve()
 	pl.publish("11111111-1111-4111-8111-111111111111", "Telefon Zaufania")
 
@@ -105,6 +106,16 @@ func TestNothingIsKeptAboutReaders(t *testing.T) {
 			t.Errorf("no answer had the status %d: the requests were not as odd as meant (%v)", want, statuses)
 		}
 	}
+	const service = "11111111-1111-4111-8111-111111111111"
+	answer, err := client.PostForm("http://"+address+"/en/report/"+service, url.Values{"choice": {"no_answer"}, "text": {word}})
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("a report is not taken: %v, %v", answer, err)
+	}
+	_ = answer.Body.Close()
+	// It is kept for the editors, and nobody else can read it in what follows.
+	if out := pl.must("report", "list", "-o", "json"); !strings.Contains(out, word) || !strings.Contains(out, `"no_answer"`) || !strings.Contains(out, service) {
+		t.Errorf("the editors see %s", out)
+	}
 	if !pl.finds("Telefon Zaufania") {
 		t.Error("the node does not answer any more")
 	}
@@ -131,7 +142,7 @@ func TestNothingIsKeptAboutReaders(t *testing.T) {
 		t.Errorf("what the node printed names pages: %s", out)
 	}
 	files, seen := 0, false
-	err := filepath.WalkDir(pl.dir, func(path string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(pl.dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}

@@ -96,6 +96,19 @@ func newCountry(t testing.TB, code string, advertise string) *country {
 	return c
 }
 
+// configure changes a line of the configuration, before the node is served.
+func (c *country) configure(was, is string) {
+	c.t.Helper()
+	path := filepath.Join(c.dir, "waymark.toml")
+	b, err := os.ReadFile(path)
+	if err != nil || !bytes.Contains(b, []byte(was)) {
+		c.t.Fatalf("%s does not stand in the configuration: %v\n%s", was, err, b)
+	}
+	if err := os.WriteFile(path, bytes.Replace(b, []byte(was), []byte(is), 1), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 // run runs one command to its end and returns its output and exit code.
 func (c *country) run(args ...string) (stdout, stderr string, code int) {
 	c.t.Helper()

@@ -29,7 +29,7 @@ Exit codes: 0 done, 1 error, 2 wrong use, 3 working only in part, 4 refused by p
 	root.AddCommand(
 		m.demoCommand(), m.initCommand(), m.foundCommand(), m.serveCommand(),
 		m.inviteCommand(), m.joinCommand(), m.countryCommand(), m.nodeCommand(), m.approvalCommand(),
-		m.listingCommand(), m.searchCommand(), m.statusCommand(), m.vocabularyCommand(), m.policyCommand(),
+		m.listingCommand(), m.reportCommand(), m.searchCommand(), m.statusCommand(), m.vocabularyCommand(), m.policyCommand(),
 		m.feedCommand(), m.indexCommand(), m.evidenceCommand(), m.bundleCommand(),
 		m.configCommand(), m.keyCommand(), m.hsdsCheckCommand(), m.versionCommand(),
 	)

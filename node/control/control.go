@@ -19,6 +19,7 @@ import (
 // person should read in other words than "internal error" is an [*Error].
 type Node interface {
 	Care
+	Desk
 	Enrolment
 	Membership
 	Rescue

@@ -111,6 +111,7 @@ func Handler(n Node) http.Handler {
 		return n.Approve(r.Context(), in.Country, in.Numbers)
 	})
 	care(mux, n)
+	desk(mux, n)
 	rules(mux, n)
 	enrolment(mux, n)
 	membership(mux, n)

@@ -34,7 +34,8 @@ type DemoOptions struct {
 	BasePort  int      // country i uses BasePort+10*i and the ports that follow it
 	Seed      uint64   // of the listings
 	Out       io.Writer
-	Logger    *slog.Logger // discards when nil
+	Logger    *slog.Logger     // discards when nil
+	Now       func() time.Time // of all nodes; nil = time.Now
 }
 
 const demoName = "Demonstration"
@@ -204,7 +205,7 @@ func (f *Federation) country(ctx context.Context, i int) error {
 			return err
 		}
 	}
-	n, err := node.New(node.Options{Dir: dir, Config: c, Logger: f.o.Logger.With("country", c.Country)})
+	n, err := node.New(node.Options{Dir: dir, Config: c, Logger: f.o.Logger.With("country", c.Country), Now: f.o.Now})
 	if err != nil {
 		return err
 	}

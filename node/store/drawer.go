@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dgraph-io/badger/v4"
@@ -31,6 +32,10 @@ func (s *Store) Drawer(name string) *Drawer {
 	}
 	return &Drawer{s: s, prefix: append(append(key(prefixDrawer), name...), 0)}
 }
+
+// Reports is the drawer of readers' reports. It is apart from the named ones so
+// that whoever copies the node's data can leave it out.
+func (s *Store) Reports() *Drawer { return &Drawer{s: s, prefix: key(prefixReport)} }
 
 func (d *Drawer) key(k []byte) []byte { return append(append([]byte{}, d.prefix...), k...) }
 
@@ -63,6 +68,37 @@ func (d *Drawer) Get(k []byte) (value []byte, ok bool, err error) {
 // Delete removes a value. It is not an error when there is none.
 func (d *Drawer) Delete(k []byte) error {
 	return d.s.updateOwn(func(txn *badger.Txn) error { return txn.Delete(d.key(k)) })
+}
+
+// Erase removes values as Delete does, and has the files compacted within days, so
+// that they do not hold them any more either.
+func (d *Drawer) Erase(keys ...[]byte) error {
+	for batch := range slices.Chunk(keys, markItems) {
+		if err := d.s.updateOwn(func(txn *badger.Txn) error {
+			for _, k := range batch {
+				if err := txn.Delete(d.key(k)); err != nil {
+					return err
+				}
+			}
+			return d.s.markErased(txn)
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Replace puts a value in the place of another one, which it erases.
+func (d *Drawer) Replace(k, value []byte) error {
+	if len(k) > MaxDrawerKey || len(value) > MaxDrawerValue {
+		return fmt.Errorf("keep %d bytes under a key of %d: %w", len(value), len(k), feed.ErrTooLarge)
+	}
+	return d.s.updateOwn(func(txn *badger.Txn) error {
+		if err := txn.Set(d.key(k), value); err != nil {
+			return err
+		}
+		return d.s.markErased(txn)
+	})
 }
 
 // Each calls f with every key and value, in order of key, until f returns an

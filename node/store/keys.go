@@ -30,6 +30,7 @@ import (
 //	p K            fingerprint of the own document that was published last, 32 bytes
 //	g seq8         registry entry number seq as signed
 //	x name 0 key   what another package keeps in its drawer, as it gave it
+//	R id16         a reader's report, sealed to its country; never in a backup
 //	c              how often the owner's documents and drawers were written, 8 bytes
 //	E              day of the first erasure since the files were compacted, 8 bytes
 //	z              nothing; dropped at once, see compact
@@ -49,6 +50,7 @@ const (
 	prefixShown   = 'p'
 	prefixChain   = 'g'
 	prefixDrawer  = 'x'
+	prefixReport  = 'R'
 	prefixCounter = 'c'
 	prefixErased  = 'E'
 	prefixScratch = 'z'

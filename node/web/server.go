@@ -47,9 +47,11 @@ type Options struct {
 	Vocabulary func() hsds.Vocabulary
 	Now        func() time.Time // the later of the clock and the newest signed time seen; nil = time.Now
 
-	Ready   func() (ok bool, reason string) // nil = always ready; a node that is cut off is ready
-	Metrics http.Handler                    // nil = no metrics; nothing of it may tell of a reader
-	Logger  *slog.Logger                    // faults only; nil = none
+	Ready      func() (ok bool, reason string) // nil = always ready; a node that is cut off is ready
+	Reports    public.Reports                  // nil = reports of mistakes are not taken
+	ReportText bool                            // see public.Options
+	Metrics    http.Handler                    // nil = no metrics; nothing of it may tell of a reader
+	Logger     *slog.Logger                    // faults only; nil = none
 }
 
 // Timeouts and bounds of the listeners. Pages are small and made in
@@ -85,7 +87,7 @@ func New(opt Options) (*Server, error) {
 	}
 	pages, err := public.New(public.Options{
 		Catalog: opt.Catalog, Locale: opt.Locale, Operator: opt.Operator,
-		BaseURL: opt.BaseURL, CutOff: opt.CutOff,
+		BaseURL: opt.BaseURL, CutOff: opt.CutOff, Reports: opt.Reports, ReportText: opt.ReportText,
 		Demo: opt.Demo, Cadence: opt.Cadence, Now: opt.Now, Logger: opt.Logger,
 	})
 	if err != nil {

@@ -49,9 +49,10 @@ type detailView struct {
 	Levels       []string
 	Objectives   []string
 	ID           string
-	Data         string // Id as it stands in the addresses of the APIs; "" = it has none there
-	Refs         []ref  // the companions by name
-	InPerson     bool   // one goes there
+	Data         string      // Id as it stands in the addresses of the APIs; "" = it has none there
+	Refs         []ref       // the companions by name
+	InPerson     bool        // one goes there
+	Report       *reportForm // nil = reports are not taken
 }
 
 // dated is a fact that ages quickly.
@@ -64,14 +65,7 @@ type dated struct {
 // detail answers GET /{lang}/s/{id}.
 func (s *Site) detail(w http.ResponseWriter, r *http.Request, l *locale.Language) {
 	id := r.PathValue("id")
-	if len(id) > 200 {
-		s.fail(w, l, http.StatusNotFound)
-		return
-	}
-	p, err := s.opt.Catalog.Get(r.Context(), id)
-	if err == nil && (p.Listing == nil || p.Listing.VisibilityValue() == listing.VisibleNobody) {
-		err = listing.ErrNotFound
-	}
+	p, err := s.visible(r.Context(), id)
 	if hidden, ok := asHidden(err); ok {
 		s.notShown(w, l, id, hidden)
 		return
@@ -125,6 +119,7 @@ func (s *Site) view(req *http.Request, l *locale.Language, p listing.Published) 
 	}
 	v.Confirmed, v.Standing = confirmed(l, p.Country, p.AsOf, s.opt.Now()), standing(l, p.Country, p.Standing)
 	v.Notes = notes(l, p)
+	v.Report = s.reportForm(l, p, li.ID)
 	for i, d := range li.RequiredDocuments {
 		if d.Document != "" && i < 8 {
 			v.Documents = append(v.Documents, r.text("required_documents."+d.ID+".document", d.Document, 200, false))

@@ -8,7 +8,6 @@ import (
 
 	"rsc.io/qr" // small, without dependencies, by one of Go's authors
 
-	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/locale"
 	"github.com/2ps-project/waymark/node/web/page"
 )
@@ -48,10 +47,7 @@ func (s *Site) countryPoster(w http.ResponseWriter, r *http.Request, l *locale.L
 
 // servicePoster answers GET /{lang}/s/{id}/poster.
 func (s *Site) servicePoster(w http.ResponseWriter, r *http.Request, l *locale.Language) {
-	p, err := s.opt.Catalog.Get(r.Context(), r.PathValue("id"))
-	if _, hidden := asHidden(err); hidden || err == nil && (p.Listing == nil || p.Listing.VisibilityValue() == listing.VisibleNobody) {
-		err = listing.ErrNotFound
-	}
+	p, err := s.visible(r.Context(), r.PathValue("id"))
 	if err != nil {
 		s.fault(w, l, err)
 		return

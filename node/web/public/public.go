@@ -41,15 +41,17 @@ type Catalog interface {
 
 // Options of a [Site].
 type Options struct {
-	Catalog  Catalog              // required
-	Locale   *locale.Set          // required
-	Operator func() page.Operator // required
-	BaseURL  string               // public address, "https://…", for what is printed; "" = as the request names it
-	Demo     bool
-	CutOff   func() bool            // no other node is reached, so other sites may not be either; nil = never
-	Cadence  func() listing.Cadence // nil = the default
-	Now      func() time.Time       // the later of the clock and the newest signed time seen; nil = time.Now
-	Logger   *slog.Logger           // faults of the software only, never a word about a reader; nil = none
+	Catalog    Catalog              // required
+	Locale     *locale.Set          // required
+	Operator   func() page.Operator // required
+	BaseURL    string               // public address, "https://…", for what is printed; "" = as the request names it
+	Demo       bool
+	Reports    Reports                // takes reports of mistakes; nil = none are taken
+	ReportText bool                   // readers may add words of their own, unless the operator is an authority
+	CutOff     func() bool            // no other node is reached, so other sites may not be either; nil = never
+	Cadence    func() listing.Cadence // nil = the default
+	Now        func() time.Time       // the later of the clock and the newest signed time seen; nil = time.Now
+	Logger     *slog.Logger           // faults of the software only, never a word about a reader; nil = none
 }
 
 // Site answers the public pages. It is an http.Handler.
@@ -116,6 +118,7 @@ func (s *Site) routes() {
 	s.mux.HandleFunc("/{lang}/in/{country}", s.in(s.each(s.country, http.MethodGet)))
 	s.mux.HandleFunc("/{lang}/in/{country}/poster", s.in(s.each(s.countryPoster, http.MethodGet)))
 	s.mux.HandleFunc("/{lang}/s/{id}", s.in(s.each(s.detail, http.MethodGet)))
+	s.mux.HandleFunc("/{lang}/report/{id}", s.in(s.each(s.report, http.MethodGet, http.MethodPost)))
 	s.mux.HandleFunc("/{lang}/s/{id}/poster", s.in(s.each(s.servicePoster, http.MethodGet)))
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.fail(w, s.tongue(r), http.StatusNotFound) })
 }

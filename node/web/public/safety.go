@@ -13,5 +13,6 @@ func (s *Site) safety(w http.ResponseWriter, _ *http.Request, l *locale.Language
 	s.render(w, http.StatusOK, "safety", page.Page{Language: l, Title: l.Say("safety.title"), Path: "/safety", Index: true, Body: struct {
 		Operator page.Operator
 		Home     string
-	}{s.operator(), "/" + l.Tag() + "/"}})
+		Reports  bool // mistakes can be reported
+	}{s.operator(), "/" + l.Tag() + "/", s.opt.Reports != nil}})
 }

@@ -1,0 +1,102 @@
+package nodetest_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/2ps-project/waymark/node/control"
+	"github.com/2ps-project/waymark/node/nodetest"
+)
+
+// TestAReportReachesItsCountry: a reader tells the node of DE that a listing of PL
+// has closed. The next day PL's editors know, DE's keep nothing, and after PL has
+// dropped it, it does not come again.
+func TestAReportReachesItsCountry(t *testing.T) {
+	var ahead atomic.Int64
+	var log bytes.Buffer
+	o := nodetest.DemoOptions{
+		Countries: []string{"PL", "DE"}, Listings: 2, Dir: t.TempDir(), BasePort: freeBase(t, 2),
+		Now:    func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
+		Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	f, err := nodetest.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := func() {
+		t.Helper()
+		if err := f.Stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := f.Nodes()[0].Admin().Listings(t.Context(), control.Filter{State: "published"})
+	if err != nil || len(all) == 0 {
+		t.Fatal(all, err)
+	}
+	id := all[0].ID
+	answer, err := http.PostForm(f.Nodes()[1].URL()+"/de/report/"+id, url.Values{"choice": {"closed"}})
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("%v, %v", answer, err)
+	}
+	_ = answer.Body.Close()
+	reports := func() []control.Report {
+		t.Helper()
+		r, err := f.Nodes()[0].Admin().Reports(t.Context())
+		if err != nil || r.Unreadable != 0 {
+			t.Fatal(r, err)
+		}
+		return r.Reports
+	}
+	if early := reports(); len(early) > 0 {
+		t.Errorf("it came on its own day: %v", early)
+	}
+	day := time.Now().UTC().Format(time.DateOnly)
+	stop()
+
+	ahead.Store(int64(25 * time.Hour))
+	if f, err = nodetest.Start(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	got := reports()
+	for ; len(got) == 0; got = reports() {
+		select {
+		case <-ctx.Done():
+			t.Fatal("it did not come")
+		case <-tick.C:
+		}
+	}
+	r := got[0]
+	if len(got) != 1 || r.Listing != id || r.Choice != "closed" || r.Text != "" || r.Day != day && r.Day != time.Now().UTC().Format(time.DateOnly) || r.Name == "" {
+		t.Errorf("PL has %+v", got)
+	}
+	if d, err := f.Nodes()[0].Admin().DropReports(ctx, []string{r.ID}); err != nil || d.Dropped != 1 {
+		t.Error(d, err)
+	}
+	if _, err := f.Nodes()[0].Admin().DropReports(ctx, []string{r.ID}); err == nil {
+		t.Error("it could be dropped twice")
+	}
+	stop()
+	if f, err = nodetest.Start(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if again := reports(); len(again) > 0 {
+		t.Errorf("after a restart it is back: %v", again)
+	}
+	stop()
+	for _, word := range []string{"closed\"", "choice", "/de/report/"} {
+		if strings.Contains(log.String(), word) {
+			t.Errorf("%q is in the log", word)
+		}
+	}
+}
