@@ -10,6 +10,7 @@ import (
 
 	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/search"
+	"github.com/2ps-project/waymark/node/search/analysis"
 )
 
 // Kind says in what an [Offer] differs from what was asked.
@@ -292,3 +293,19 @@ func (f *finder) online(q search.Query, reasons []string) {
 var remote = slices.DeleteFunc(slices.Clone(listing.Shipped(listing.VocabularyChannel)), func(code string) bool {
 	return code == "in_person" || code == "post" || code == listing.Other
 })
+
+// Spelled returns what was taken to be meant as one of the texts that were
+// found writes it, accents and all: "młodzież" for "mlodziez". Words that none of
+// them has stay as they are.
+func Spelled(list []search.Correction, texts []string) []search.Correction {
+	out := slices.Clone(list)
+	for i := range out {
+		for _, t := range texts {
+			if word, ok := analysis.Spelled(t, out[i].Meant); ok {
+				out[i].Meant = strings.ToLower(word)
+				break
+			}
+		}
+	}
+	return out
+}

@@ -136,7 +136,7 @@ func Search(ctx context.Context, c Catalog, q Question, clock Clock) (Answer, er
 	}
 	a := Answer{
 		Total: found.Total, Page: found.Page, PerPage: found.PerPage, Snapshot: found.Snapshot,
-		Words: found.Words, Matched: found.Matched, Corrected: corrected(q.Text, found.Corrected),
+		Words: found.Words, Matched: found.Matched,
 		Results: make([]Result, 0, len(found.Hits)), Facets: make(map[string][]Count, len(found.Facets)),
 	}
 	for facet, counts := range found.Facets {
@@ -159,6 +159,7 @@ func Search(ctx context.Context, c Catalog, q Question, clock Clock) (Answer, er
 		w.marks = search.NewHighlighter(q.Text, q.Language, found.Corrected)
 	}
 	a.Results = w.results(found.Hits)
+	a.Corrected = corrected(q.Text, closest.Spelled(found.Corrected, w.texts))
 	if a.Total == 0 {
 		offers, err := closest.Find(ctx, c.Search, q.Query, nil)
 		if err != nil {
@@ -177,6 +178,7 @@ type writer struct {
 	q     Question
 	clock Clock
 	marks *search.Highlighter // nil = not asked for
+	texts []string            // of what it wrote
 }
 
 func (w *writer) results(hits []search.Hit) []Result {
@@ -187,6 +189,7 @@ func (w *writer) results(hits []search.Hit) []Result {
 			continue
 		}
 		r := w.result(p)
+		w.texts = append(w.texts, p.Listing.Name, p.Listing.Description)
 		if r.OpenNow = hit.Open; len(p.Statuses)+len(p.Alerts) > 0 {
 			r.OpenNow = listing.NotStated // a caretaker knows something that the hours do not
 		}

@@ -14,7 +14,8 @@ type Corrected struct {
 	Words []CorrectWord `json:"words"`
 }
 
-// CorrectWord is one of these words, in lower case and without accents.
+// CorrectWord is one of these words: as asked in lower case and without accents, as
+// meant the way a listing writes it.
 type CorrectWord struct {
 	Asked string `json:"asked"`
 	Meant string `json:"meant"`

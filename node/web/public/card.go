@@ -3,17 +3,21 @@ package public
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/locale"
+	"github.com/2ps-project/waymark/node/search"
 	"github.com/2ps-project/waymark/node/web/page"
 )
 
 // card is one service in a list.
 type card struct {
 	Name         text
+	Marked       []search.Piece // Name cut at the words that were asked for; nil = none stands in it
+	Found        found
 	Path         string
 	Organisation string
 	Country      string
@@ -69,6 +73,38 @@ func servicePath(l *locale.Language, id string) string {
 type asker struct {
 	From         string // country, ISO 3166-1 alpha-2; "" = not said
 	Professional bool
+	Marks        *search.Highlighter // nil = no words were asked for
+}
+
+// found is the part of a description in which the words stand.
+type found struct {
+	text
+	Pieces []search.Piece // nil = in none
+}
+
+// excerptLen is about how many letters of it are shown.
+const excerptLen = 160
+
+// mark notes where the words of the question stand in a card.
+func (c *card) mark(h *search.Highlighter, r reader, li *listing.Listing) {
+	if h == nil {
+		return
+	}
+	language := func(t text) string {
+		if t.Marked {
+			return t.Lang
+		}
+		return r.l.Tag()
+	}
+	hit := func(list []search.Piece) []search.Piece {
+		if slices.ContainsFunc(list, func(p search.Piece) bool { return p.Hit }) {
+			return list
+		}
+		return nil
+	}
+	c.Marked = hit(h.Pieces(c.Name.S, language(c.Name)))
+	c.Found.text = r.text("description", li.Description, 20_000, false)
+	c.Found.Pieces = hit(h.Excerpt(c.Found.S, language(c.Found.text), excerptLen))
 }
 
 // card makes the card of a listing, with those of its companions.
@@ -100,6 +136,7 @@ func (s *Site) one(ctx context.Context, l *locale.Language, p listing.Published,
 	if c.Name.S == "" {
 		c.Name.S = li.ID
 	}
+	c.mark(who.Marks, r, li)
 	c.Freshness, c.Stale, c.Checked = s.checked(l, li, now)
 	if li.Verification != nil && listing.Known(listing.VocabularyMethod, li.Verification.Method) {
 		c.Method = l.Term("verification_method", li.Verification.Method)

@@ -6,8 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/2ps-project/waymark/node/closest"
 	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/locale"
 	"github.com/2ps-project/waymark/node/search"
@@ -19,11 +19,13 @@ type resultsView struct {
 	Here      string
 	Total     int
 	Choice    []string
-	LocalNone bool // some match, none of them is based in the reader's country
-	Gone      bool // the list changed under the reader
-	SomeWords bool // no service has all of the reader's words
+	LocalNone bool   // some match, none of them is based in the reader's country
+	Gone      bool   // the list changed under the reader
+	SomeWords bool   // no service has all of the reader's words
+	Meant     string // the reader's words with what was taken to be meant; "" = nothing was forgiven
 	Cards     []card
-	Aging     []aged // what must be said of the countries of these
+	Closest   []group // where nothing matches
+	Aging     []aged  // what must be said of the countries of these
 	Facets    []facet
 	Countries []option
 	Languages []option
@@ -34,8 +36,13 @@ type resultsView struct {
 	Pages     int
 
 	Professional bool
-	LeftOut      []string // of the choice, where nothing matches all of it
-	MostSaved    int      // services in a saved table
+	MostSaved    int // services in a saved table
+}
+
+// group is part of what comes closest, named for what it is.
+type group struct {
+	Head  string
+	Cards []card
 }
 
 // facet is one question of the filter.
@@ -102,49 +109,76 @@ func (s *Site) results(ctx context.Context, l *locale.Language, f form) (results
 		SomeWords: answer.Total > 0 && answer.Matched < answer.Words,
 		Page:      max(answer.Page, 1), Pages: max((answer.Total+perPage-1)/perPage, 1),
 	}
-	hits := answer.Hits
+	who := asker{From: f.Country, Professional: q.Professional}
+	if f.Words != "" {
+		who.Marks = search.NewHighlighter(f.Words, q.Language, answer.Corrected)
+	}
+	v.Cards = s.cards(ctx, l, answer.Hits, who)
+	shown := v.Cards
 	if answer.Total == 0 {
-		if hits, v.LeftOut, err = s.closest(ctx, l, f, q.Now); err != nil {
+		if v.Closest, err = s.closest(ctx, l, f, q, who); err != nil {
 			return resultsView{}, err
 		}
+		for _, g := range v.Closest {
+			shown = append(shown, g.Cards...)
+		}
 	}
-	v.Cards = s.cards(ctx, l, hits, asker{f.Country, q.Professional})
-	v.Aging = s.aging(l, v.Cards)
+	if len(answer.Corrected) > 0 {
+		v.Meant = search.Meant(f.Words, closest.Spelled(answer.Corrected, s.texts(ctx, answer.Hits)))
+	}
+	v.Aging = s.aging(l, shown)
 	v.LocalNone = f.Country != "" && answer.Total > 0 && !counted(answer.Facets[search.Country], f.Country)
 	return v, nil
 }
 
-// onNothing is how many services are offered where nothing matches.
-const onNothing = 5
+// closest is what comes closest to a question that nothing answers.
+func (s *Site) closest(ctx context.Context, l *locale.Language, f form, q search.Query, who asker) ([]group, error) {
+	var reasons []string
+	if belongs := doors[f.Door]; belongs != nil {
+		reasons = slices.DeleteFunc(listing.Terms(listing.VocabularyAudience), func(c string) bool { return !belongs(c) })
+	}
+	offers, err := closest.Find(ctx, s.opt.Catalog.Search, q, reasons)
+	var list []group
+	for _, o := range offers {
+		var left []string
+		for _, p := range o.LeftOut {
+			for _, v := range p.Values {
+				switch {
+				case p.Name == "q":
+					v = "“" + page.Clip(80, v) + "”"
+				case p.Name == string(search.Language):
+					v = l.LanguageName(v)
+				default:
+					v = label(l, search.Facet(p.Name), v)
+				}
+				left = append(left, v)
+			}
+		}
+		g := group{Cards: s.cards(ctx, l, o.Hits, who)}
+		switch o.Kind {
+		case closest.FewerWords:
+			g.Head = l.Say("results.fewer_words", "what", l.Join(left))
+		case closest.Online:
+			g.Head = l.Say("results.online", "language", l.LanguageName(o.Language))
+		default: // pages ask for what can be used, not for what is based somewhere, and for no radius
+			g.Head = l.Say("results.instead", "what", l.Join(left))
+		}
+		if len(g.Cards) > 0 {
+			list = append(list, g)
+		}
+	}
+	return list, err
+}
 
-// closest leaves out parts of a choice that nothing matches, the least important
-// first, until something does: the words, then the filters, then the language.
-// Where somebody is and why they came is never left out.
-func (s *Site) closest(ctx context.Context, l *locale.Language, f form, now time.Time) (hits []search.Hit, leftOut []string, err error) {
-	drop := func(part bool, say string, without func()) error {
-		if !part || len(hits) > 0 {
-			return nil
-		}
-		without()
-		leftOut = append(leftOut, say)
-		q := f.query(l.Tag())
-		q.Now, q.Page, q.PerPage, q.Snapshot = now, 1, onNothing, ""
-		answer, err := s.opt.Catalog.Search(ctx, q)
-		hits = answer.Hits
-		return err
-	}
-	var chosen []string
-	for _, facet := range chosenFacets {
-		for _, v := range f.Facets[string(facet)] {
-			chosen = append(chosen, label(l, facet, v))
+// texts are those of hits in which a word may stand.
+func (s *Site) texts(ctx context.Context, hits []search.Hit) []string {
+	var list []string
+	for _, h := range hits {
+		if p, err := s.opt.Catalog.Get(ctx, h.ID); err == nil && p.Listing != nil {
+			list = append(list, p.Listing.Name, p.Listing.Description)
 		}
 	}
-	err = errors.Join(
-		drop(f.Words != "", "“"+page.Clip(80, f.Words)+"”", func() { f.Words = "" }),
-		drop(len(chosen) > 0, l.Join(chosen), func() { f.Facets = map[string][]string{} }),
-		drop(f.Speaks != "", l.LanguageName(f.Speaks), func() { f.Speaks = "" }),
-	)
-	return hits, leftOut, err
+	return list
 }
 
 // choice says in words what was asked.
@@ -250,6 +284,14 @@ func (s *Site) cards(ctx context.Context, l *locale.Language, hits []search.Hit,
 		list = append(list, c)
 	}
 	return list
+}
+
+// Offers tells whether anything comes closest.
+func (v resultsView) Offers() bool { return len(v.Cards)+len(v.Closest) > 0 }
+
+// Others are the fields of the question but for its words.
+func (v resultsView) Others() []field {
+	return slices.DeleteFunc(slices.Clone(v.Fields), func(f field) bool { return f.Name == "q" })
 }
 
 // Previous is the number of the page before.

@@ -33,7 +33,7 @@ func (s *Site) table(w http.ResponseWriter, r *http.Request, l *locale.Language,
 	if s.opt.Demo {
 		rows = append([][]string{{l.Say("demo")}}, rows...)
 	}
-	for _, c := range s.cards(r.Context(), l, answer.Hits, asker{f.Country, true}) {
+	for _, c := range s.cards(r.Context(), l, answer.Hits, asker{From: f.Country, Professional: true}) {
 		for _, one := range append([]card{c}, c.Together...) {
 			rows = append(rows, one.row(base))
 		}
