@@ -17,7 +17,7 @@ import (
 
 func (m *Main) listingCommand() *cobra.Command {
 	return group("listing", "The listings of this country",
-		m.listingImportCommand(), m.listingListCommand(), m.listingShowCommand(), m.listingExportCommand(), m.listingCheckCommand(),
+		m.listingImportCommand(), m.listingListCommand(), m.listingShowCommand(), m.listingExportCommand(), m.listingTemplateCommand(), m.listingCheckCommand(),
 		m.changeCommand("publish", "Publish listings; a refusal names everything that is missing", "Published", (*control.Client).Publish),
 		m.changeCommand("unpublish", "Take listings back; they stay here as drafts", "Unpublished", (*control.Client).Unpublish),
 		m.changeCommand("confirm", "Say that listings were looked at and are right today", "Confirmed", (*control.Client).Confirm),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"iter"
 
@@ -8,16 +9,26 @@ import (
 
 	"github.com/2ps-project/waymark/node/control"
 	"github.com/2ps-project/waymark/node/hsds"
+	"github.com/2ps-project/waymark/node/hsds/sheet"
 	"github.com/2ps-project/waymark/node/listing"
 )
 
 func (m *Main) listingImportCommand() *cobra.Command {
 	var o control.ImportOptions
+	var mapping string
+	var suggest bool
 	cmd := &cobra.Command{
 		Use:   "import FILE",
-		Short: "Take listings in from HSDS JSON, JSON lines, or a tabular folder or zip",
+		Short: "Take listings in from HSDS JSON, JSON lines, a tabular folder or zip, CSV or XLSX",
 		Long: `Take listings in from HSDS 3.2 JSON (one service or a list), JSON lines (one
-service a line), or the HSDS tabular package as a folder or a zip.
+service a line), the HSDS tabular package as a folder or a zip, or a spreadsheet.
+
+A spreadsheet (CSV separated by commas, semicolons or tabs, in UTF-8, UTF-16 or
+Windows-1250, 1252, 1253 or 1257; or XLSX) needs a mapping that says what its
+columns mean, unless it came from listing export or listing template. A draft of
+a mapping: waymark listing import FILE --suggest-mapping > mapping.toml. A blank
+cell changes nothing. A row finds the listing that it made before by its id in the
+source. Rows that may mean a listing under another id are shown and stay two.
 
 Ids are kept. A listing that is here already is merged: absent fields stay as
 they are, null clears. Facts that plain HSDS cannot say are taken in as "not
@@ -33,21 +44,33 @@ and the exit code is 1.`,
 	f.BoolVar(&o.SkipBad, "skip-bad", false, "take in the good rows although others are bad")
 	f.BoolVar(&o.Replace, "replace", false, "replace listings instead of merging: absent fields are cleared")
 	f.BoolVar(&o.RemoveMissing, "remove-missing", false, "remove this country's listings that are not in the file")
+	f.StringVar(&mapping, "mapping", "", "what the columns of a spreadsheet mean (TOML file)")
+	f.BoolVar(&suggest, "suggest-mapping", false, "print the draft of a mapping for the spreadsheet and take nothing in")
 	out := formatFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if suggest {
+			return m.suggestMapping(args[0])
+		}
 		node, err := m.node()
 		if err != nil {
 			return err
 		}
 		defer node.Close()
+		rows := hsds.Rows(args[0])
+		var duplicates []sheet.Duplicate
+		if isSheet(args[0], mapping) {
+			if rows, duplicates, err = m.sheetRows(cmd.Context(), node, args[0], mapping, o.Replace); err != nil {
+				return err
+			}
+		}
 		var notes []note
-		report, err := node.Import(cmd.Context(), controlRows(hsds.Rows(args[0]), &notes), o)
+		report, err := node.Import(cmd.Context(), controlRows(rows, &notes), o)
 		if err != nil {
 			return err
 		}
 		m.printNotes(notes)
 		if out.json() {
-			err = printJSON(m.Stdout, report)
+			err = printJSON(m.Stdout, importOut{report, duplicates})
 		} else {
 			err = m.printReport(report, o)
 		}
@@ -57,6 +80,12 @@ and the exit code is 1.`,
 		return err
 	}
 	return cmd
+}
+
+// importOut is the report as JSON.
+type importOut struct {
+	control.ImportReport
+	Duplicates []sheet.Duplicate `json:"duplicates,omitempty"` // rows that may mean a listing that is there
 }
 
 // note is something about a row that does not keep it from being taken in.
@@ -116,13 +145,29 @@ func (m *Main) printReport(r control.ImportReport, o control.ImportOptions) erro
 		}
 		fmt.Fprintln(m.Stdout)
 	}
-	switch {
-	case len(rows) > 0 && !o.SkipBad:
+	if len(rows) > 0 && !o.SkipBad {
 		_, err := fmt.Fprintln(m.Stdout, "Nothing was taken in. Correct the rows, or take in the others with --skip-bad.")
 		return err
-	case o.DryRun:
+	}
+	for _, c := range r.Changes {
+		fmt.Fprintf(m.Stdout, "%s %s  %s\n", c.Kind, plain(c.ID), short(c.Name, 60))
+		for _, f := range c.Fields {
+			fmt.Fprintf(m.Stdout, "  %s: %s → %s\n", plain(f.Path), short(orNothing(f.Before), 80), short(orNothing(f.After), 80))
+		}
+	}
+	if r.MoreChanges > 0 {
+		fmt.Fprintf(m.Stdout, "and %d more\n", r.MoreChanges)
+	}
+	if o.DryRun {
 		fmt.Fprint(m.Stdout, "Would be: ")
 	}
 	_, err := fmt.Fprintf(m.Stdout, "%d added, %d changed, %d unchanged, %d removed, %d published.\n", r.Added, r.Changed, r.Unchanged, r.Removed, r.Published)
 	return err
+}
+
+func orNothing(raw json.RawMessage) string {
+	if raw == nil {
+		return "nothing"
+	}
+	return string(raw)
 }

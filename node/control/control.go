@@ -208,6 +208,34 @@ type ImportReport struct {
 	Removed   int       `json:"removed"`
 	Published int       `json:"published"`
 	Refused   []Refusal `json:"refused"` // never null
+
+	// Changes are what a dry run would do, listing by listing, at most
+	// [MaxChanges]; MoreChanges is how many there are beyond. Empty otherwise.
+	Changes     []Change `json:"changes,omitempty"`
+	MoreChanges int      `json:"more_changes,omitempty"`
+}
+
+// The bounds of what a dry run tells.
+const (
+	MaxChanges       = 1000 // listings
+	MaxChangedFields = 50   // fields of one listing
+	MaxShown         = 500  // bytes of a value; a longer one is null
+)
+
+// Change is what would become of one listing.
+type Change struct {
+	Kind   string        `json:"kind"` // added, changed or removed
+	Row    string        `json:"row,omitempty"`
+	ID     string        `json:"id"`
+	Name   string        `json:"name"`
+	Fields []FieldChange `json:"fields,omitempty"` // of a changed one
+}
+
+// FieldChange is a field that changes. A value that is not there is left out.
+type FieldChange struct {
+	Path   string          `json:"path"` // "channels[0].value"
+	Before json.RawMessage `json:"before,omitempty"`
+	After  json.RawMessage `json:"after,omitempty"`
 }
 
 // Refusal is one reason why a row was not taken in.

@@ -171,6 +171,41 @@ func report(t *testing.T, got control.ImportReport, added, changed, unchanged, r
 	}
 }
 
+func TestDryRunTellsEveryField(t *testing.T) {
+	h := newHouse(t)
+	docs := some(3)
+	h.take(control.ImportOptions{}, docs[:2]...)
+	changed, err := listing.ParseJSON(docs[0].JSON())
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs[0] = changed
+	docs[0]["name"] = "Another name"
+	docs[0]["channels"].([]any)[0].(map[string]any)["value"] = "+370 5 000 0001"
+	docs[0]["description"] = nil
+	got := h.take(control.ImportOptions{DryRun: true, RemoveMissing: true}, docs[0], docs[2])
+	report(t, got, 1, 1, 0, 1, 0, 0)
+	var told []string
+	for _, c := range got.Changes {
+		told = append(told, c.Kind+" "+c.ID)
+		for _, f := range c.Fields {
+			told = append(told, fmt.Sprintf("%s %.30s→%.30s", f.Path, f.Before, f.After))
+		}
+	}
+	t.Log(strings.Join(told, "\n"))
+	for _, want := range []string{"changed " + id(docs[0]), "added " + id(docs[2]), "removed " + id(docs[1])} {
+		if !slices.Contains(told, want) {
+			t.Errorf("the dry run does not tell %q", want)
+		}
+	}
+	all := strings.Join(told, "\n")
+	for _, want := range []string{`→"Another name"`, `channels[0].value `, `→"+370 5 000 0001"`} {
+		if !strings.Contains(all, want) {
+			t.Errorf("the dry run does not tell %q", want)
+		}
+	}
+}
+
 func TestImport(t *testing.T) {
 	h := newHouse(t)
 	docs := some(5)

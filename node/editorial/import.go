@@ -141,6 +141,7 @@ type looked struct {
 
 	known, changed bool
 	held           spooled
+	change         *control.Change // of a dry run
 }
 
 // look finds every fault of a row.
@@ -199,6 +200,11 @@ func (in *intake) merged(l *looked, doc listing.Document) (listing.Faults, error
 	if l.changed {
 		l.held.Document, l.held.Updated = now.Document, now.Updated
 	}
+	if l.changed && in.o.DryRun {
+		if l.change, err = difference(l, old.Document, doc); err != nil {
+			return nil, err
+		}
+	}
 	return nil, nil
 }
 
@@ -237,6 +243,7 @@ func (in *intake) take(l looked) error {
 		in.report.Unchanged++
 	}
 	in.held++
+	in.tell(l.change)
 	return in.spool.put(l.held)
 }
 
@@ -297,6 +304,9 @@ func (in *intake) missing() ([]feed.Key, error) {
 		}
 		if l, _ := doc.Listing(); l.StatusValue() != listing.Defunct {
 			out = append(out, own.Key)
+			if in.o.DryRun {
+				in.tell(&control.Change{Kind: "removed", ID: l.ID, Name: l.Name})
+			}
 		}
 		return nil
 	})

@@ -127,7 +127,7 @@ func open(path string, emit func(Row) bool) error {
 	ext := strings.ToLower(filepath.Ext(path))
 	if string(head) == "PK\x03\x04" {
 		if ext == ".xlsx" {
-			return fmt.Errorf("%w: this is a workbook; save its sheets as CSV and import the folder", ErrFormat)
+			return fmt.Errorf("%w: this is a workbook; import it with a mapping of its columns", ErrFormat)
 		}
 		return readZip(f, info.Size(), emit)
 	}
