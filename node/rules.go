@@ -80,7 +80,7 @@ func (a *admin) PutPolicy(ctx context.Context, in control.RulesRequest) (control
 }
 
 func faultsOf(err error) []string {
-	if e, ok := err.(*registry.Faults); ok {
+	if e, ok := errors.AsType[*registry.Faults](err); ok {
 		return e.List
 	}
 	return []string{err.Error()}
