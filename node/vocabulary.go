@@ -166,7 +166,7 @@ func (v vocabulary) hsds() *hsds.Vocabulary {
 // facets are the vocabularies whose words find listings.
 var facets = map[string]search.Facet{
 	listing.VocabularyAudience: search.Audience, listing.VocabularyChannel: search.Channel, listing.VocabularyAnonymity: search.Anonymity,
-	listing.VocabularyCost: search.Cost, listing.VocabularyFormat: search.Format,
+	listing.VocabularyCost: search.Cost, listing.VocabularyFormat: search.Format, listing.VocabularyServiceType: search.ServiceType,
 }
 
 // searchLabels are the labels and synonyms of every language, so that whoever

@@ -53,6 +53,7 @@ func (c *Catalog) doc(country, id string, record *feed.Record, doubt bool) (sear
 	coverage(&d, l)
 	d.Facets[search.Audience] = audience(l)
 	d.Facets[search.Format] = l.Formats
+	d.Facets[search.ServiceType] = l.ServiceTypes
 	for _, ch := range l.ContactChannels() {
 		c.channel(&d, l, &ch)
 	}
@@ -155,6 +156,11 @@ func coverage(d *search.Doc, l *listing.Listing) {
 	d.Coverage = append(slices.Clone(l.Coverage.Countries), l.Coverage.Regions...)
 	if l.Coverage.AnyEU {
 		d.Coverage = append(d.Coverage, memberStates...)
+	}
+	// Beside places, a community is a bound ("Poles in Germany"), which only the
+	// service can judge; alone it is who can use it, wherever they are.
+	if !d.Global && len(d.Coverage) == 0 {
+		d.Communities = l.Coverage.LanguageCommunities
 	}
 }
 

@@ -376,7 +376,7 @@ func relevanceLabels(t *testing.T) []search.Label {
 	}
 	var out []search.Label
 	for facet, vocabulary := range map[search.Facet]string{search.Audience: listing.VocabularyAudience, search.Channel: listing.VocabularyChannel,
-		search.Anonymity: listing.VocabularyAnonymity, search.Cost: listing.VocabularyCost, search.Format: listing.VocabularyFormat} {
+		search.Anonymity: listing.VocabularyAnonymity, search.Cost: listing.VocabularyCost, search.Format: listing.VocabularyFormat, search.ServiceType: listing.VocabularyServiceType} {
 		for _, words := range texts.Words() {
 			for code, label := range words.Terms[vocabulary] {
 				for _, text := range append([]string{label}, words.Synonyms[vocabulary][code]...) {

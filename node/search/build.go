@@ -20,7 +20,7 @@ func (d *Doc) check() error {
 		return fmt.Errorf("%w: listing %q has no country code", ErrBadDoc, printable(d.ID, 64))
 	}
 	for f := range d.Facets {
-		if !slices.Contains(storedNames[:5], f) {
+		if !slices.Contains(storedNames[:givenFacets], f) {
 			return fmt.Errorf("%w: listing %q: %w", ErrBadDoc, printable(d.ID, 64),
 				&UnknownFacetError{Name: printable(string(f), 64), Nearest: nearestFacet(string(f))})
 		}
@@ -107,15 +107,15 @@ func (b *builder) add(n uint32, d *Doc) {
 	}
 	s.ages = append(s.ages, [2]uint8{uint8(max(0, min(d.MinAge, 255))), uint8(upper)})
 
-	for i, f := range storedNames[:5] {
+	for i, f := range storedNames[:givenFacets] {
 		b.values(b.facets[i], n, d.Facets[f])
 	}
-	b.values(b.facets[5], n, []string{country})
+	b.values(b.facets[givenFacets], n, []string{country})
 	tags := make([]string, 0, 8)
 	for _, t := range limit(d.Languages, maxCodes) {
 		tags = append(tags, analysis.Base(t))
 	}
-	b.values(b.facets[6], n, tags)
+	b.values(b.facets[givenFacets+1], n, tags)
 	b.coverage(n, country, d)
 	if d.ProfessionalsOnly {
 		b.values(b.flags, n, []string{flagPros})
@@ -171,7 +171,7 @@ func (b *builder) coverage(doc uint32, country string, d *Doc) {
 		b.values(b.cover, doc, []string{everywhere})
 	}
 	list := d.Coverage
-	if len(list) == 0 && !d.Global {
+	if len(list) == 0 && !d.Global { // communities come beside it
 		list = []string{country}
 	}
 	var codes []string
@@ -182,11 +182,18 @@ func (b *builder) coverage(doc uint32, country string, d *Doc) {
 			codes = append(codes, whole+"-*") // some part of it
 		}
 	}
+	for _, tag := range limit(d.Communities, maxCodes) {
+		codes = append(codes, community+analysis.Base(tag))
+	}
 	slices.Sort(codes)
 	b.values(b.cover, doc, slices.Compact(codes))
 }
 
-const everywhere = "*"
+// In the sets of coverage: usable from everywhere, and by those who speak a language.
+const (
+	everywhere = "*"
+	community  = "~"
+)
 
 // fieldGap lies between the positions of two texts: no phrase spans it.
 const fieldGap = 100

@@ -34,8 +34,23 @@ func (c corpus) kit() searchtest.Corpus {
 	return searchtest.Corpus{Words: c.words, Size: c.size, Langs: c.langs}
 }
 
-func (c corpus) doc(seed uint64, i int) search.Doc    { return c.kit().Doc(seed, i) }
-func (c corpus) docs(seed uint64, n int) []search.Doc { return c.kit().Docs(seed, n) }
+func (c corpus) doc(seed uint64, i int) search.Doc { return spoken(c.kit().Doc(seed, i), i) }
+
+func (c corpus) docs(seed uint64, n int) []search.Doc {
+	list := c.kit().Docs(seed, n)
+	for i := range list {
+		list[i] = spoken(list[i], i)
+	}
+	return list
+}
+
+// spoken makes some documents serve those who speak a language, wherever they are.
+func spoken(d search.Doc, i int) search.Doc {
+	if i%7 == 0 && len(d.Languages) > 0 {
+		d.Communities = d.Languages[:1]
+	}
+	return d
+}
 
 func newIndex(t testing.TB, docs ...search.Doc) *search.Index {
 	t.Helper()

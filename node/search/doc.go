@@ -25,11 +25,13 @@ type Doc struct {
 	Revision uint64 // handed back in hits, so that a caller can tell an answer that is behind
 
 	Texts  []Text             // what can be found by words; see [MaxText]
-	Facets map[Facet][]string // audience, channel, anonymity, cost and format: codes, at most 200 bytes each
+	Facets map[Facet][]string // audience, channel, anonymity, cost, format and service type: codes, at most 200 bytes each
 
 	Languages []string // BCP 47 tags in which the service works; "de-AT" counts as "de"
 	Coverage  []string // from where it can be used: ISO 3166-1 or 3166-2 (the caller spells out "the EU"); empty and not Global = from Country
 	Global    bool     // usable from everywhere
+
+	Communities []string // BCP 47: who speaks one of these can use it from everywhere
 
 	MinAge, MaxAge int // years, both inclusive; 0 or below = no bound stated, so everybody from or up to there
 
@@ -80,13 +82,18 @@ func (w Weight) factor() int {
 // Facet is the name of a facet, as readers of the API write it.
 type Facet string
 
-// The facets. The first five come from [Doc.Facets]; the others are computed.
+// The facets. The first six come from [Doc.Facets]; the others are computed.
 const (
 	Audience  Facet = "audience"
 	Channel   Facet = "channel"
 	Anonymity Facet = "anonymity"
 	Cost      Facet = "cost"
 	Format    Facet = "format"
+
+	// ServiceType comes from [Doc.Facets] too. It is found by its labels, but is
+	// none of [Facets]: nothing is filtered or counted by it.
+	ServiceType Facet = "service_type"
+
 	Freshness Facet = "freshness" // fresh, due, stale, demoted, lapsed; by the time of the query
 	Age       Facet = "age"       // 12-17, 18-20, 21+; a question may also name an age in years, such as 15
 	OpenNow   Facet = "open_now"  // true, false, not_stated; by the time of the query

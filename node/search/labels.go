@@ -39,7 +39,7 @@ func newLabels(list []Label) *labels {
 	l := &labels{phrases: map[string][]phraseLabel{}}
 	by := map[string][]code{}
 	for _, e := range limit(list, maxLabels) {
-		facet := slices.Index(storedNames[:5], e.Facet)
+		facet := slices.Index(storedNames[:givenFacets], e.Facet)
 		if facet < 0 || e.Code == "" || len(e.Code) > maxIDLen {
 			continue
 		}

@@ -1,6 +1,8 @@
 package search_test
 
 import (
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -220,5 +222,53 @@ func TestLabelsOfAllLanguagesFind(t *testing.T) {
 		if got := found(t, x, search.Query{Text: text, Language: "en"}); len(got) != 1 || got[0] != "a" {
 			t.Errorf("%q finds %v, want a", text, got)
 		}
+	}
+}
+
+// What kind of service it is has labels too, which count where no listing says
+// the word; it is no facet to filter by.
+func TestLabelsOfServiceTypesFind(t *testing.T) {
+	x := newIndex(t,
+		search.Doc{ID: "a", Country: "PL", Texts: []search.Text{{Language: "pl", Text: "Latarnia"}}, Facets: map[search.Facet][]string{search.ServiceType: {"x-garden"}}},
+		search.Doc{ID: "b", Country: "PL", Texts: []search.Text{{Language: "pl", Text: "Latarnia"}}, Facets: map[search.Facet][]string{search.ServiceType: {"x-other"}}},
+	)
+	x.SetLabels([]search.Label{
+		{Facet: search.ServiceType, Code: "x-garden", Language: "en", Text: "Gardening"},
+		{Facet: search.ServiceType, Code: "x-garden", Language: "de", Text: "Gartenarbeit"},
+		{Facet: search.ServiceType, Code: "x-other", Language: "de", Text: "Latarnia"},
+	})
+	for text, want := range map[string]string{"gardening": "a", "Gartenarbeit": "a", "latarnia": "a b"} {
+		if got := found(t, x, search.Query{Text: text, Language: "en"}); strings.Join(got, " ") != want {
+			t.Errorf("%q finds %v, want %s", text, got, want)
+		}
+	}
+	if _, err := x.Search(t.Context(), search.Query{Facets: map[string][]string{"service_type": {"x-garden"}}}); !errors.Is(err, search.ErrUnknownFacet) {
+		t.Errorf("as a filter: %v", err)
+	}
+}
+
+// What serves those who speak a language can be used from everywhere by whoever
+// asks in it, and by nobody else but from where it is.
+func TestLanguageCommunitiesUseFromEverywhere(t *testing.T) {
+	x := newIndex(t,
+		search.Doc{ID: "abroad", Country: "PL", Languages: []string{"pl"}, Communities: []string{"pl-PL"}},
+		search.Doc{ID: "home", Country: "PL", Languages: []string{"pl"}},
+	)
+	for _, tt := range []struct {
+		q    search.Query
+		want string
+	}{
+		{search.Query{UsableFrom: []string{"IE"}, Language: "pl"}, "abroad"},
+		{search.Query{UsableFrom: []string{"IE"}, Languages: []string{"pl"}}, "abroad"},
+		{search.Query{UsableFrom: []string{"IE"}, Language: "lt"}, ""},
+		{search.Query{UsableFrom: []string{"IE"}}, ""},
+		{search.Query{UsableFrom: []string{"PL"}, Language: "lt"}, "abroad home"},
+	} {
+		if got := found(t, x, tt.q); strings.Join(got, " ") != tt.want {
+			t.Errorf("%+v finds %v, want %s", tt.q, got, tt.want)
+		}
+	}
+	if a := ask(t, x, search.Query{From: "IE", Language: "pl"}); a.Hits[0].ID != "abroad" || !slices.Contains(a.Hits[0].Why, search.WhyUsable) || slices.Contains(a.Hits[1].Why, search.WhyUsable) {
+		t.Errorf("from abroad: %+v", a.Hits)
 	}
 }

@@ -93,7 +93,12 @@ func (o oracle) passes(d search.Doc, f search.Facet, list []string) bool {
 	})
 }
 
-func (o oracle) usable(d search.Doc, place string) bool {
+func (o oracle) usable(q search.Query, d search.Doc, place string) bool {
+	for _, tag := range d.Communities {
+		if tag == q.Language || slices.Contains(q.Facets[string(search.Language)], tag) {
+			return true
+		}
+	}
 	return d.Global || slices.Contains(d.Coverage, place) || (len(d.Coverage) == 0 && d.Country == place)
 }
 
@@ -106,7 +111,7 @@ func (o oracle) hits(q search.Query, skip search.Facet) []search.Doc {
 			ok = ok && (search.Facet(name) == skip || o.passes(d, search.Facet(name), list))
 		}
 		if len(q.UsableFrom) > 0 {
-			ok = ok && slices.ContainsFunc(q.UsableFrom, func(p string) bool { return o.usable(d, p) })
+			ok = ok && slices.ContainsFunc(q.UsableFrom, func(p string) bool { return o.usable(q, d, p) })
 		}
 		for _, w := range strings.Fields(q.Text) {
 			ok = ok && slices.ContainsFunc(d.Texts, func(t search.Text) bool { return slices.Contains(strings.Fields(t.Text), w) })
@@ -127,7 +132,7 @@ func (o oracle) rank(q search.Query, d search.Doc) []int {
 		return 1
 	}
 	return []int{
-		2*yes(q.From != "" && o.usable(d, q.From)) + yes(slices.Contains(d.Languages, q.Language)), yes(d.AnonymousContact), yes(o.open(d) == "true"),
+		2*yes(q.From != "" && o.usable(q, d, q.From)) + yes(slices.Contains(d.Languages, q.Language)), yes(d.AnonymousContact), yes(o.open(d) == "true"),
 		slices.Index([]string{"fresh", "due", "stale", "demoted", "lapsed"}, o.fresh(d)),
 	}
 }

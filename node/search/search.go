@@ -320,8 +320,9 @@ func (e *evaluation) add(f int, value string, n int) {
 	}
 }
 
-// usableFrom returns the documents that can be used from one of the places:
-// a country, or a region with what serves all of its country.
+// usableFrom returns the documents that can be used from one of the places: a
+// country, or a region with what serves all of its country; and what serves those
+// who speak the language of the question, wherever they are.
 func (e *evaluation) usableFrom(s *segment, places []string) docBits {
 	out := e.memory.bits(s.n)
 	add := func(code string) {
@@ -330,6 +331,9 @@ func (e *evaluation) usableFrom(s *segment, places []string) docBits {
 		}
 	}
 	add(everywhere)
+	for _, tag := range append([]string{e.q.Language}, e.q.Facets[string(Language)]...) {
+		add(community + tag) // of no language nothing is filed
+	}
 	for _, p := range places {
 		add(p)
 		if whole, _, part := strings.Cut(p, "-"); part {

@@ -50,7 +50,7 @@ type segment struct {
 
 	// From the columns, in memory.
 	facets   [storedFacets]values
-	coverage values // ISO codes; everywhere; "DE-*" = some part of DE
+	coverage values // ISO codes; everywhere; "DE-*" = some part of DE; "~pl" = who speaks Polish
 	flags    values // who carries flagPros, flagAnon
 	pros     docBits
 	anon     docBits
@@ -184,9 +184,12 @@ func (s *segment) fits() error {
 }
 
 // storedFacets are kept as sets in the order of storedNames.
-const storedFacets = 7
+const storedFacets = 8
 
-var storedNames = [storedFacets]Facet{Audience, Channel, Anonymity, Cost, Format, Country, Language}
+var storedNames = [storedFacets]Facet{Audience, Channel, Anonymity, Cost, Format, ServiceType, Country, Language}
+
+// givenFacets of them come from [Doc.Facets].
+const givenFacets = 6
 
 // identity returns country, NUL and id of a document: what is unique.
 func (s *segment) identity(doc uint32) []byte { return s.ident[s.idOff[doc]:s.idOff[doc+1]] }

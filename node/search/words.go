@@ -211,8 +211,8 @@ func (s *snapshot) forms(w wanted, lang analysis.Language) (list []form, meant s
 		found = found || s.hasBeginning(word)
 	}
 	codes := s.labels.of(word, conceptsOf(lang, word))
-	if found { // whom a listing is for stands in its words: a label counts where none does
-		codes = slices.DeleteFunc(codes, func(c code) bool { return storedNames[c.facet] == Audience })
+	if found { // whom a listing is for and what it is stands in its words: a label counts where none does
+		codes = slices.DeleteFunc(codes, func(c code) bool { f := storedNames[c.facet]; return f == Audience || f == ServiceType })
 	}
 	found = s.addCodes(&list, codes...) || found
 	found = s.addCodes(&list, w.codes...) || found
