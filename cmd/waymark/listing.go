@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -108,33 +107,6 @@ func outline(w *bufio.Writer, dec *json.Decoder, depth int) error {
 		fmt.Fprint(w, " "+plain(fmt.Sprint(token)))
 	}
 	return nil
-}
-
-func (m *Main) listingExportCommand() *cobra.Command {
-	var file string
-	cmd := &cobra.Command{
-		Use:   "export [ID…]",
-		Short: "Write this country's listings with every field, one JSON document a line",
-		Long: `Write this country's listings with every field, one JSON document a line: all of
-them, or those that are named. The private parts are among them: treat the file
-like the node's own data.`,
-	}
-	cmd.Flags().StringVar(&file, "file", "", "write to this new file instead of standard output")
-	cmd.RunE = func(cmd *cobra.Command, ids []string) error {
-		if slices.Contains(ids, "-") {
-			return usageError{`"-" is no listing's id. Without --file the export goes to standard output.`}
-		}
-		node, err := m.node()
-		if err != nil {
-			return err
-		}
-		defer node.Close()
-		if file == "" {
-			return node.Export(cmd.Context(), m.Stdout, ids)
-		}
-		return newFile(file, func(w io.Writer) error { return node.Export(cmd.Context(), w, ids) })
-	}
-	return cmd
 }
 
 func (m *Main) listingCheckCommand() *cobra.Command {

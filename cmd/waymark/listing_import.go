@@ -104,7 +104,11 @@ func (m *Main) printNotes(notes []note) {
 			fmt.Fprintf(m.Stderr, "Note: and %d more like these.\n", len(notes)-i)
 			return
 		}
-		fmt.Fprintf(m.Stderr, "Note: %s: %s\n", plain(n.where), plain(n.fault.Message))
+		where := n.where
+		if n.fault.Path != "" {
+			where = n.fault.Path // it names the row itself
+		}
+		fmt.Fprintf(m.Stderr, "Note: %s: %s\n", plain(where), plain(n.fault.Message))
 	}
 }
 

@@ -220,7 +220,7 @@ func TestReadTables(t *testing.T) {
 		if rows[1].Document["organization_id"] != "o2" {
 			t.Error("the id of an organization that is not in the package was lost")
 		}
-		if n := rows[2].Notes; len(n) != 1 || n[0].Path != "phones.csv row 4" || n[0].Code != listing.CodeDangling {
+		if n := rows[2].Notes; len(n) == 0 || n[0].Path != "phones.csv row 4" || n[0].Code != listing.CodeDangling {
 			t.Errorf("notes %v", n)
 		}
 	}
@@ -284,7 +284,7 @@ func TestManyLocationsOfAnOrganization(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, _ := json.Marshal(rows[0].Document["organization"])
-	if string(got) != `{"id":"o","locations":[{"id":"l7","location_type":"physical"}],"name":"O"}` || len(rows[0].Notes) > 0 {
+	if string(got) != `{"id":"o","locations":[{"id":"l7","location_type":"physical"}],"name":"O"}` || slices.ContainsFunc(rows[0].Notes, func(n listing.Fault) bool { return n.Code == listing.CodeDangling }) {
 		t.Errorf("got %s, notes %v", got, rows[0].Notes)
 	}
 }

@@ -141,6 +141,7 @@ func (j *join) index(table, column string) {
 // rows builds the services in the order of their table.
 func (j *join) rows(emit func(Row) bool) error {
 	services := j.tables["services.csv"]
+	notes := j.constraints()
 	for i, r := range services {
 		j.left, j.faults, j.blamed = maxObjects, nil, map[*record]bool{}
 		row := Row{Where: r.where, Document: j.object("services.csv", r, r)}
@@ -154,7 +155,7 @@ func (j *join) rows(emit func(Row) bool) error {
 		}
 		row.Faults = j.faults
 		if i == len(services)-1 {
-			row.Notes = j.unused()
+			row.Notes = append(j.unused(), notes...)
 		}
 		if !emit(row) {
 			return errStop

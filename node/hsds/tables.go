@@ -255,6 +255,7 @@ func (rec *record) fill(header, cells []string) {
 		}
 		rec.cells[column] = n
 	}
+	rec.unpackProfile()
 	rec.id, _ = rec.cells["id"].(string)
 }
 
