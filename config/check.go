@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const maxAdvertise = 8
@@ -75,6 +76,10 @@ func (c Config) Check() []Fault {
 	if err := checkURL(c.Public.URL); err != nil {
 		fault("public.url", "%v", err)
 	}
+	if a := c.Public.SecurityContact; a != "" && (checkText(a, 200) != nil || strings.Contains(a, " ") || !strings.HasPrefix(a, "mailto:") && !strings.HasPrefix(a, "https://")) {
+		fault("public.security_contact", "%q is not an address to write to; write for example mailto:security@example.org or https://example.org/security", a)
+	}
+	c.checkAccessibility(fault)
 	c.checkFederation(fault)
 	if c.Store.FreeSpaceFloor < 64<<20 {
 		fault("store.free_space_floor", "%v is too little; at least 64MiB must stay free so that the database can close in good order", c.Store.FreeSpaceFloor)
@@ -145,6 +150,20 @@ func (c Config) checkFederation(fault func(key, format string, args ...any)) {
 	}
 	if f.OutboundOnly && f.Voter {
 		fault("federation.voter", "true excludes outbound_only = true: the others must be able to call a voter; set one of the two to false")
+	}
+}
+
+func (c Config) checkAccessibility(fault func(key, format string, args ...any)) {
+	a := c.Accessibility
+	if a.Reviewed != "" {
+		if _, err := time.Parse(time.DateOnly, a.Reviewed); err != nil {
+			fault("accessibility.reviewed", "%q is not a day; write for example 2026-11-29", a.Reviewed)
+		}
+	}
+	for _, text := range []struct{ key, value string }{{"contact", a.Contact}, {"enforcement", a.Enforcement}, {"gaps", a.Gaps}} {
+		if err := checkText(text.value, 500); err != nil {
+			fault("accessibility."+text.key, "%v", err)
+		}
 	}
 }
 

@@ -46,12 +46,13 @@ type Config struct {
 	// shown here: a role address, a page, a post box. May be empty.
 	OperatorContact string `toml:"operator_contact"`
 
-	Public     Public     `toml:"public"`
-	Admin      Admin      `toml:"admin"`
-	Ops        Ops        `toml:"ops"`
-	Federation Federation `toml:"federation"`
-	Store      Store      `toml:"store"`
-	Log        Log        `toml:"log"`
+	Public        Public        `toml:"public"`
+	Accessibility Accessibility `toml:"accessibility"`
+	Admin         Admin         `toml:"admin"`
+	Ops           Ops           `toml:"ops"`
+	Federation    Federation    `toml:"federation"`
+	Store         Store         `toml:"store"`
+	Log           Log           `toml:"log"`
 }
 
 // Public is the listener of the pages that readers see, of the HSDS API and of
@@ -71,6 +72,27 @@ type Public struct {
 	// list only. It has no effect where the operator is police, justice or a
 	// public authority.
 	ReportText bool `toml:"report_text"`
+
+	// SecurityContact is where people report weaknesses of this node's software or
+	// machine, for /.well-known/security.txt: a mailto: or https: address. Default
+	// empty: there is no such file.
+	SecurityContact string `toml:"security_contact"`
+}
+
+// Accessibility is what the operator adds to the accessibility statement that every
+// page leads to (the model of Implementing Decision (EU) 2018/1523).
+type Accessibility struct {
+	// Reviewed is the day on which the operator last looked whether the statement
+	// is right, "2026-11-29". Default empty: not yet, and the statement says so.
+	Reviewed string `toml:"reviewed"`
+	// Contact is where readers say what does not work. Default empty: as
+	// operator_contact.
+	Contact string `toml:"contact"`
+	// Enforcement is the body of the country to which readers can turn when the
+	// answer does not help. Default empty: none is named.
+	Enforcement string `toml:"enforcement"`
+	// Gaps is what else is not accessible here, and why. Default empty.
+	Gaps string `toml:"gaps"`
 }
 
 // Admin is the listener of the administrators' pages. It never shares a port

@@ -14,6 +14,7 @@ import (
 	"github.com/2ps-project/waymark/federation/registry"
 	"github.com/2ps-project/waymark/node/web"
 	"github.com/2ps-project/waymark/node/web/page"
+	"github.com/2ps-project/waymark/node/web/public"
 )
 
 // newWeb builds what readers and monitors see.
@@ -25,7 +26,8 @@ func (n *Node) newWeb() (*web.Server, error) {
 	return web.New(web.Options{
 		Public: n.public, Ops: n.ops, Catalog: n, Locale: n.locale, Operator: n.operator,
 		BaseURL: n.o.Config.Public.URL, Demo: n.demo(), Cadence: n.cadence, Vocabulary: n.hsdsVocabulary, Now: n.o.Now,
-		CutOff: n.cutOff, Reports: (*reporter)(n), ReportText: n.o.Config.Public.ReportText, Ready: n.isReady, Metrics: metrics, Logger: n.o.Logger,
+		CutOff: n.cutOff, Reports: (*reporter)(n), ReportText: n.o.Config.Public.ReportText,
+		Changes: n.changes, SecurityContact: n.o.Config.Public.SecurityContact, Accessibility: public.Accessibility(n.o.Config.Accessibility), Ready: n.isReady, Metrics: metrics, Logger: n.o.Logger,
 	})
 }
 

@@ -50,8 +50,12 @@ type Options struct {
 	Ready      func() (ok bool, reason string) // nil = always ready; a node that is cut off is ready
 	Reports    public.Reports                  // nil = reports of mistakes are not taken
 	ReportText bool                            // see public.Options
-	Metrics    http.Handler                    // nil = no metrics; nothing of it may tell of a reader
-	Logger     *slog.Logger                    // faults only; nil = none
+	// Changes, Accessibility and SecurityContact are as in public.Options.
+	Changes         func(ctx context.Context, country string, n int) ([]listing.Published, error)
+	Accessibility   public.Accessibility
+	SecurityContact string
+	Metrics         http.Handler // nil = no metrics; nothing of it may tell of a reader
+	Logger          *slog.Logger // faults only; nil = none
 }
 
 // Timeouts and bounds of the listeners. Pages are small and made in
@@ -88,6 +92,7 @@ func New(opt Options) (*Server, error) {
 	pages, err := public.New(public.Options{
 		Catalog: opt.Catalog, Locale: opt.Locale, Operator: opt.Operator,
 		BaseURL: opt.BaseURL, CutOff: opt.CutOff, Reports: opt.Reports, ReportText: opt.ReportText,
+		Changes: opt.Changes, Accessibility: opt.Accessibility, SecurityContact: opt.SecurityContact,
 		Demo: opt.Demo, Cadence: opt.Cadence, Now: opt.Now, Logger: opt.Logger,
 	})
 	if err != nil {

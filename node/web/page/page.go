@@ -155,7 +155,14 @@ type Page struct {
 	Path     string // what follows /{lang} on the same page in another language, "/in/pl"; "" = its first page
 	Index    bool   // may search engines list it
 	Paper    bool   // it is printed: the printed page says of which day it is
+	Data     Data   // the same for programs; zero = none
 	Body     any    // for the template
+}
+
+// Data is where programs find what a page says.
+type Data struct {
+	Type string // media type
+	Path string
 }
 
 // view is what the layout sees.
@@ -237,6 +244,16 @@ func (r *Renderer) Render(w http.ResponseWriter, status int, name string, p Page
 	w.WriteHeader(status)
 	_, err := w.Write(body.Bytes())
 	return err
+}
+
+// Part returns the template name of the caller's, filled with body, without a page
+// around it.
+func (r *Renderer) Part(l *locale.Language, name string, body any) (string, error) {
+	var out strings.Builder
+	if err := r.sets[l.Tag()].ExecuteTemplate(&out, name, body); err != nil {
+		return "", fmt.Errorf("render %s: %w", name, err)
+	}
+	return out.String(), nil
 }
 
 // ordered sorts contacts into the order of the strip and leaves out kinds that

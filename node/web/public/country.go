@@ -39,6 +39,7 @@ type countryView struct {
 	AcrossTotal int
 	Aging       []aged // what must be said of the countries of these
 	Sheet       sheetView
+	Changes     bool // there is a feed of them
 }
 
 // country answers GET /{lang}/in/{country}. It exists for countries without a
@@ -90,8 +91,12 @@ func (s *Site) country(w http.ResponseWriter, r *http.Request, l *locale.Languag
 		v.Across, v.AcrossTotal = s.cards(r.Context(), l, across.Hits, asker{From: code}), across.Total
 		v.Aging = s.aging(l, v.Across)
 	}
+	var data page.Data
+	if v.Changes = v.Member && s.opt.Changes != nil; v.Changes {
+		data = page.Data{Type: "application/atom+xml", Path: v.Path + "/feed.atom"}
+	}
 	s.render(w, http.StatusOK, "country", page.Page{
-		Language: l, Title: v.Name, Country: code, Path: "/in/" + strings.ToLower(code), Index: true, Paper: true, Body: v,
+		Language: l, Title: v.Name, Country: code, Path: "/in/" + strings.ToLower(code), Index: true, Paper: true, Body: v, Data: data,
 	})
 }
 

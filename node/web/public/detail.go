@@ -65,6 +65,10 @@ type dated struct {
 // detail answers GET /{lang}/s/{id}.
 func (s *Site) detail(w http.ResponseWriter, r *http.Request, l *locale.Language) {
 	id := r.PathValue("id")
+	if bare, ok := strings.CutSuffix(id, jsonLD); ok {
+		s.data(w, r, l, bare)
+		return
+	}
 	p, err := s.visible(r.Context(), id)
 	if hidden, ok := asHidden(err); ok {
 		s.notShown(w, l, id, hidden)
@@ -78,6 +82,7 @@ func (s *Site) detail(w http.ResponseWriter, r *http.Request, l *locale.Language
 	s.render(w, http.StatusOK, "detail", page.Page{
 		Language: l, Title: l.Say("listing.title"),
 		Path: strings.TrimPrefix(v.Path, "/"+l.Tag()), Index: true, Paper: true, Body: v,
+		Data: page.Data{Type: "application/ld+json", Path: v.Path + jsonLD},
 	})
 }
 

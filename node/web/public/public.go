@@ -46,12 +46,17 @@ type Options struct {
 	Operator   func() page.Operator // required
 	BaseURL    string               // public address, "https://…", for what is printed; "" = as the request names it
 	Demo       bool
-	Reports    Reports                // takes reports of mistakes; nil = none are taken
-	ReportText bool                   // readers may add words of their own, unless the operator is an authority
-	CutOff     func() bool            // no other node is reached, so other sites may not be either; nil = never
-	Cadence    func() listing.Cadence // nil = the default
-	Now        func() time.Time       // the later of the clock and the newest signed time seen; nil = time.Now
-	Logger     *slog.Logger           // faults of the software only, never a word about a reader; nil = none
+	Reports    Reports // takes reports of mistakes; nil = none are taken
+	ReportText bool    // readers may add words of their own, unless the operator is an authority
+	// Changes returns the services of a country that changed last, at most n, the
+	// newest first; nil = there are no feeds of changes.
+	Changes         func(ctx context.Context, country string, n int) ([]listing.Published, error)
+	Accessibility   Accessibility          // what the operator adds to the statement
+	SecurityContact string                 // for security.txt, a URI; "" = there is none
+	CutOff          func() bool            // no other node is reached, so other sites may not be either; nil = never
+	Cadence         func() listing.Cadence // nil = the default
+	Now             func() time.Time       // the later of the clock and the newest signed time seen; nil = time.Now
+	Logger          *slog.Logger           // faults of the software only, never a word about a reader; nil = none
 }
 
 // Site answers the public pages. It is an http.Handler.
@@ -110,12 +115,17 @@ func (s *Site) routes() {
 	s.mux.HandleFunc("/{$}", s.only(s.front, http.MethodGet))
 	s.mux.HandleFunc("/leave", s.only(s.leave, http.MethodGet))
 	s.mux.HandleFunc("/robots.txt", s.only(s.robots, http.MethodGet))
+	s.mux.HandleFunc("/sitemap.xml", s.only(s.sitemap, http.MethodGet))
+	s.mux.HandleFunc("/.well-known/security.txt", s.only(s.security, http.MethodGet))
 	s.mux.HandleFunc("/favicon.ico", s.only(s.favicon, http.MethodGet))
 	s.mux.HandleFunc("/{lang}", s.only(s.slash, http.MethodGet))
 	s.mux.HandleFunc("/{lang}/{$}", s.in(s.each(s.start, http.MethodGet)))
 	s.mux.HandleFunc("/{lang}/search", s.in(s.search))
 	s.mux.HandleFunc("/{lang}/safety", s.in(s.each(s.safety, http.MethodGet)))
+	s.mux.HandleFunc("/{lang}/accessibility", s.in(s.each(s.accessibility, http.MethodGet)))
+	s.mux.HandleFunc("/{lang}/embed", s.in(s.each(s.embed, http.MethodGet)))
 	s.mux.HandleFunc("/{lang}/in/{country}", s.in(s.each(s.country, http.MethodGet)))
+	s.mux.HandleFunc("/{lang}/in/{country}/feed.atom", s.in(s.each(s.changes, http.MethodGet)))
 	s.mux.HandleFunc("/{lang}/in/{country}/poster", s.in(s.each(s.countryPoster, http.MethodGet)))
 	s.mux.HandleFunc("/{lang}/s/{id}", s.in(s.each(s.detail, http.MethodGet)))
 	s.mux.HandleFunc("/{lang}/report/{id}", s.in(s.each(s.report, http.MethodGet, http.MethodPost)))
@@ -269,13 +279,6 @@ func (s *Site) slash(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	redirect(w, "/"+l.Tag()+"/")
-}
-
-func (s *Site) robots(w http.ResponseWriter, _ *http.Request) {
-	page.Headers(w.Header())
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "public, max-age=86400")
-	_, _ = w.Write([]byte("User-agent: *\nDisallow: /api/\nDisallow: /leave\n"))
 }
 
 func (s *Site) favicon(w http.ResponseWriter, _ *http.Request) {

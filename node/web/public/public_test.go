@@ -232,6 +232,7 @@ func TestEveryPageInEveryLanguage(t *testing.T) {
 			pages := map[string]*httptest.ResponseRecorder{
 				"start": get(h, "/"+l.Tag()+"/"), "country": get(h, "/"+l.Tag()+"/in/lt"), "empty country": get(h, "/"+l.Tag()+"/in/nz"),
 				"fault": get(h, "/"+l.Tag()+"/nothing/here"), "safety": get(h, "/"+l.Tag()+"/safety"), "poster": get(h, "/"+l.Tag()+"/in/pl/poster"),
+				"accessibility": get(h, "/"+l.Tag()+"/accessibility"), "embed": get(h, "/"+l.Tag()+"/embed"),
 				"results":      ask(h, "POST", "/"+l.Tag()+"/search", url.Values{"country": {"DE"}, "door": {"other"}}),
 				"professional": ask(h, "POST", "/"+l.Tag()+"/search", url.Values{"door": {"professional"}, "anonymity": {"full", "name_required"}}),
 				"no results":   ask(h, "POST", "/"+l.Tag()+"/search", url.Values{"q": {"zzzzqqq"}}),

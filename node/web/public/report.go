@@ -60,12 +60,7 @@ func (s *Site) reportForm(l *locale.Language, p listing.Published, id string) *r
 		Action: "/" + l.Tag() + "/report/" + id, Country: l.CountryName(p.Country), Choices: wrongs,
 		AllowsText: s.opt.ReportText && !s.opt.Operator().Authority, Max: maxReport,
 	}
-	for _, c := range s.opt.Catalog.Countries() {
-		if strings.EqualFold(c.Code, p.Country) {
-			f.Operator = page.Clip(120, c.Operator)
-		}
-	}
-	if f.Operator == "" {
+	if f.Operator = page.Clip(120, s.operatorOf(p.Country)); f.Operator == "" {
 		return nil // who would read it is said, or nothing is taken
 	}
 	for _, c := range s.crisis(l, s.opt.Operator().Country) {
