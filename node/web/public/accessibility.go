@@ -19,7 +19,7 @@ type Accessibility struct {
 // accessibility answers GET /{lang}/accessibility: a statement after the model of
 // the Implementing Decision (EU) 2018/1523.
 func (s *Site) accessibility(w http.ResponseWriter, r *http.Request, l *locale.Language) {
-	operator, a := s.opt.Operator(), s.opt.Accessibility
+	operator, a := s.operator(), s.opt.Accessibility
 	v := struct {
 		Accessibility
 		Operator string

@@ -63,6 +63,9 @@ func (s *Site) schema(r *http.Request, l *locale.Language, p listing.Published) 
 		"@context": "https://schema.org", "@type": "Service", "@id": address, "url": address, "name": c.Name.S,
 		"identifier": page.Clip(200, li.ID), "sdDatePublished": p.Modified.UTC().Format(time.DateOnly),
 	}
+	if s.opt.Demo {
+		out["disambiguatingDescription"] = l.Say("demo")
+	}
 	if c.Name.Lang != "" {
 		out["inLanguage"] = c.Name.Lang
 	}
@@ -141,14 +144,15 @@ func schemaChannel(ch channel) object {
 // The elements of RFC 4287 that a feed of changes needs.
 type (
 	atomFeed struct {
-		XMLName xml.Name    `xml:"http://www.w3.org/2005/Atom feed"`
-		Lang    string      `xml:"xml:lang,attr"`
-		ID      string      `xml:"id"`
-		Title   string      `xml:"title"`
-		Updated string      `xml:"updated"`
-		Author  atomAuthor  `xml:"author"`
-		Links   []atomLink  `xml:"link"`
-		Entries []atomEntry `xml:"entry"`
+		XMLName  xml.Name    `xml:"http://www.w3.org/2005/Atom feed"`
+		Lang     string      `xml:"xml:lang,attr"`
+		ID       string      `xml:"id"`
+		Title    string      `xml:"title"`
+		Subtitle string      `xml:"subtitle,omitempty"`
+		Updated  string      `xml:"updated"`
+		Author   atomAuthor  `xml:"author"`
+		Links    []atomLink  `xml:"link"`
+		Entries  []atomEntry `xml:"entry"`
 	}
 	atomAuthor struct {
 		Name string `xml:"name"`
@@ -187,6 +191,9 @@ func (s *Site) changes(w http.ResponseWriter, r *http.Request, l *locale.Languag
 	f := atomFeed{
 		Lang: l.Tag(), ID: here + "/feed.atom", Title: xmlText(l.CountryName(code) + " – " + l.Say("site")), Author: atomAuthor{xmlText(operator)},
 		Links: []atomLink{{"self", "application/atom+xml", here + "/feed.atom"}, {"alternate", "text/html", here}},
+	}
+	if s.opt.Demo {
+		f.Subtitle = l.Say("demo")
 	}
 	newest := time.Unix(0, 0)
 	for _, p := range changed {
