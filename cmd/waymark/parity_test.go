@@ -187,6 +187,29 @@ func TestFacesGiveTheSameOrder(t *testing.T) {
 		}
 	})
 
+	t.Run("bad input", func(t *testing.T) {
+		for name, x := range map[string]struct {
+			args []string
+			code int
+			says string
+		}{
+			"100 kB":               {[]string{strings.Repeat("a", 100_000)}, 2, "at most 1000 bytes"},
+			"a thousand operators": {[]string{strings.Repeat(`"(`, 400)}, 0, "listings"},
+			"control characters":   {[]string{"\x01\x1b[31m\x7f"}, 0, "Nothing found"},
+			"right-to-left marks":  {[]string{"\u202e\u200f\u2066"}, 0, "listings"},
+			"an unknown facet":     {[]string{"--facet", "colour=red"}, 2, `no parameter or facet "colour"`},
+			"an unknown order":     {[]string{"--order", "price"}, 2, "rank, distance or id"},
+			"no place":             {[]string{"--order", "distance"}, 2, "needs lat and lon"},
+			"a list that is gone":  {[]string{"--snapshot", "x"}, 2, "no longer kept"},
+		} {
+			var out bytes.Buffer
+			m := &Main{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out}
+			if code := m.Run(t.Context(), append([]string{"search", "--dir", f.dir}, x.args...)); code != x.code || !strings.Contains(out.String(), x.says) || strings.Contains(out.String(), "\x1b") {
+				t.Errorf("%s: exit %d, want %d: %.300s", name, code, x.code, &out)
+			}
+		}
+	})
+
 	t.Run("paged while listings change", func(t *testing.T) {
 		f.t = t
 		admin := fed.Nodes()[0].Admin()

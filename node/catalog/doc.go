@@ -47,9 +47,7 @@ func (c *Catalog) doc(country, id string, record *feed.Record, doubt bool) (sear
 	if d.CadenceDays, d.LapseDays = age.Days, age.Lapse; age.Known {
 		d.Assured = int32(feed.DayOf(age.Checked))
 	}
-	// Reporting hotlines never stand among help.
-	kind := l.KindValue()
-	d.ProfessionalsOnly = l.VisibilityValue() == listing.VisibleProfessionals || kind == listing.KindReporting
+	d.ProfessionalsOnly = l.ProfessionalsOnly()
 	coverage(&d, l)
 	d.Facets[search.Audience] = audience(l)
 	d.Facets[search.Format] = l.Formats

@@ -8,6 +8,10 @@ import (
 	_ "time/tzdata" // a node must know its zones on any machine
 )
 
+// Silence is how long a country may go without confirming its list before readers
+// are told, and before its hours are no promise any more. It hides nothing.
+const Silence = 72 * time.Hour
+
 // OpenNow tells whether the channel ch of l can be used at the time now. known
 // is false when nothing certain can be said: hours not stated or malformed, a
 // zone or status that is not known, or an alert with a date that holds now, or

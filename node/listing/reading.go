@@ -24,6 +24,12 @@ func (l *Listing) KindValue() Kind {
 	return KindUnknown
 }
 
+// ProfessionalsOnly reports whether the listing stands in the view of
+// professionals alone. Reporting hotlines never stand among help.
+func (l *Listing) ProfessionalsOnly() bool {
+	return l.VisibilityValue() == VisibleProfessionals || l.KindValue() == KindReporting
+}
+
 // VisibilityValue returns who is shown the listing: everybody when absent,
 // nobody when the value or the kind is not known.
 func (l *Listing) VisibilityValue() Visibility {

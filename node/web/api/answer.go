@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -94,6 +95,7 @@ type Channel struct {
 	Cost             string   `json:"cost"`
 	Status           string   `json:"status"`
 	Freshness        string   `json:"freshness"`
+	OpenNow          string   `json:"open_now"` // true, false; not_stated also where the hours were not checked in time
 }
 
 // Remark is what another country says about a listing: a note for its own
@@ -190,8 +192,8 @@ func (w *writer) results(hits []search.Hit) []Result {
 		}
 		r := w.result(p)
 		w.texts = append(w.texts, p.Listing.Name, p.Listing.Description)
-		if r.OpenNow = hit.Open; len(p.Statuses)+len(p.Alerts) > 0 {
-			r.OpenNow = listing.NotStated // a caretaker knows something that the hours do not
+		if r.OpenNow = hit.Open; !promises(p, w.clock.Now) {
+			r.OpenNow = listing.NotStated
 		}
 		if hit.Distance >= 0 && w.q.Near != nil {
 			r.DistanceKM = &hit.Distance
@@ -207,7 +209,9 @@ func (w *writer) results(hits []search.Hit) []Result {
 				break
 			}
 			other, err := w.c.Get(w.ctx, id)
-			if err == nil && other.Listing != nil && id != p.Listing.ID && other.Listing.VisibilityValue() != listing.VisibleNobody {
+			// Beside what everybody sees stands only what everybody may see.
+			if err == nil && other.Listing != nil && id != p.Listing.ID && other.Listing.VisibilityValue() != listing.VisibleNobody &&
+				(w.q.Professional || !other.Listing.ProfessionalsOnly()) {
 				r.Companions = append(r.Companions, w.result(other))
 			}
 		}
@@ -263,6 +267,7 @@ func NewResult(p listing.Published, language string, clock Clock) Result {
 		if f == listing.Lapsed {
 			out.Value, out.UnconfirmedValue = "", ch.Value
 		}
+		out.OpenNow = openNow(p, ch, f, clock.Now)
 		r.Channels = append(r.Channels, out)
 	}
 	for _, lang := range l.Languages {
@@ -272,6 +277,24 @@ func NewResult(p listing.Published, language string, clock Clock) Result {
 		r.Alert = strings.TrimSpace(lapsedNote + " " + r.Alert)
 	}
 	return r
+}
+
+// promises tells whether the hours of a listing are to be relied on: not while a
+// caretaker has something else to say, nor while its country has been silent for so
+// long that a closure may not have come here.
+func promises(p listing.Published, now time.Time) bool {
+	return len(p.Statuses)+len(p.Alerts) == 0 && now.Sub(p.AsOf) <= listing.Silence
+}
+
+// openNow says it of a channel, in whose own zone; only somebody who looked lately
+// can promise it.
+func openNow(p listing.Published, ch *listing.Channel, f listing.Freshness, now time.Time) string {
+	if promises(p, now) && (f == listing.Fresh || f == listing.Due) {
+		if open, known := p.Listing.OpenNow(ch, now); known {
+			return strconv.FormatBool(open)
+		}
+	}
+	return listing.NotStated
 }
 
 func remarks(p listing.Published) []Remark {

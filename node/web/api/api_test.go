@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -409,6 +410,76 @@ func TestBadQuestions(t *testing.T) {
 		}
 		if p := decode[api.Problem](t, w); p.Detail == "" || p.Parameter == "" {
 			t.Errorf("%s: %+v does not say what is wrong", x.name, p)
+		}
+	}
+}
+
+// Each channel says whether it is open, in its own zone and with its exceptions;
+// nothing is promised where nobody looked in time, or its country is silent.
+func TestChannelsSayWhetherTheyAreOpen(t *testing.T) {
+	channel := func(id, hours string) string {
+		return `{"id":"` + id + `","type":"phone","value":"+990 000 012345","languages":["pl"],"hours":` + hours + `}`
+	}
+	// 10:30 UTC on Monday 23 November 2026 is 11:30 in Warsaw and 12:30 in Athens.
+	hours := []string{
+		`{"zone":"Europe/Warsaw","weekly":[{"day":"MO","opens":"11:00","closes":"12:00"}]}`,
+		`{"zone":"Europe/Athens","weekly":[{"day":"MO","opens":"11:00","closes":"12:00"}]}`,
+		`{"zone":"Europe/Warsaw","weekly":[{"day":"MO","opens":"11:00","closes":"12:00"}],"exceptions":[{"date":"2026-11-23","closed":true}]}`,
+		`{"not_stated":true}`,
+	}
+	for _, x := range []struct {
+		name, checked string
+		silent        bool
+		want          string
+	}{
+		{"checked", "2026-11-10", false, "true false false not_stated"},
+		{"stale", "2025-11-10", false, "not_stated not_stated not_stated not_stated"},
+		{"silent", "2026-11-10", true, "not_stated not_stated not_stated not_stated"},
+	} {
+		var channels []string
+		for i, h := range hours {
+			channels = append(channels, channel("c"+strconv.Itoa(i), h))
+		}
+		var d listing.Document
+		if err := json.Unmarshal([]byte(`{"id":"one","name":"One","status":"active","assured_date":"`+x.checked+`","verification":{"method":"called","date":"`+x.checked+`"},"organization":{"id":"o","name":"O"},"channels":[`+strings.Join(channels, ",")+`]}`), &d); err != nil {
+			t.Fatal(err)
+		}
+		c := webtest.New(t, 0, "PL")
+		c.Add(t, "PL", d)
+		if x.silent {
+			c.Listings[0].AsOf = webtest.Now.AddDate(0, 0, -4)
+		}
+		r := decode[api.Answer](t, ask(handler(t, c, false), "GET", "/api/search", "", "")).Results[0]
+		var have []string
+		for _, ch := range r.Channels {
+			have = append(have, ch.OpenNow)
+		}
+		if strings.Join(have, " ") != x.want || x.silent && r.OpenNow != "not_stated" {
+			t.Errorf("%s: channels %v, the whole %s; want %s", x.name, have, r.OpenNow, x.want)
+		}
+	}
+}
+
+// What is for professionals stands beside what everybody sees only in their view.
+func TestCompanionsForProfessionals(t *testing.T) {
+	c := webtest.New(t, 0, "PL")
+	add := func(id, visibility, companion string) {
+		c.Add(t, "PL", listing.Document{"id": id, "name": id, "status": "active", "visibility": visibility, "companions": []any{companion}, "organization": map[string]any{"id": "o", "name": "O"}})
+	}
+	add("all", "public", "pro")
+	add("pro", "professionals", "all")
+	h := handler(t, c, false)
+	for query, want := range map[string]string{"": "all()", "?professional=true": "all(pro) pro(all)"} {
+		var have []string
+		for _, r := range decode[api.Answer](t, ask(h, "GET", "/api/search"+query, "", "")).Results {
+			var beside []string
+			for _, c := range r.Companions {
+				beside = append(beside, c.ID)
+			}
+			have = append(have, r.ID+"("+strings.Join(beside, " ")+")")
+		}
+		if strings.Join(have, " ") != want {
+			t.Errorf("%q: %v, want %s", query, have, want)
 		}
 	}
 }

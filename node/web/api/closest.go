@@ -42,7 +42,7 @@ var offerIs = map[closest.Kind]string{
 	closest.FewerWords:   "These have some of the words that were asked for.",
 	closest.CrossBorder:  "These are based in other countries and can be used from the country that was asked for.",
 	closest.Farther:      "These are farther away than was asked for, the nearest first.",
-	closest.FewerFilters: "These do not match all that was asked for; left_out says what was left out.",
+	closest.FewerFilters: "These do not match all that was asked for: what is named was left out.",
 	closest.Online:       "These are reached online or by phone, in the language that was asked for.",
 }
 

@@ -114,7 +114,9 @@ func (s *Site) card(ctx context.Context, l *locale.Language, p listing.Published
 		if len(c.Together) == maxTogether {
 			break
 		}
-		if other, ok := s.shown(ctx, id); ok && id != p.Listing.ID {
+		other, ok := s.shown(ctx, id)
+		// Beside what everybody sees stands only what everybody may see.
+		if ok && id != p.Listing.ID && (who.Professional || p.Listing.ProfessionalsOnly() || !other.Listing.ProfessionalsOnly()) {
 			c.Together = append(c.Together, s.one(ctx, l, other, who))
 		}
 	}

@@ -123,7 +123,7 @@ func (s *Site) channel(r reader, p listing.Published, ch *listing.Channel, now t
 	// "Open now" is a promise: only somebody who looked lately can make it, and
 	// nobody while a caretaker has something else to say, or while the country has
 	// been silent for so long that a closure may not have come here.
-	if usable && len(p.Alerts) == 0 && now.Sub(p.AsOf) <= silence && (freshness == listing.Fresh || freshness == listing.Due) {
+	if usable && len(p.Alerts) == 0 && now.Sub(p.AsOf) <= listing.Silence && (freshness == listing.Fresh || freshness == listing.Due) {
 		if open, certain := li.OpenNow(ch, now); certain {
 			v.Open, v.Closed = open, !open
 		}

@@ -11,10 +11,6 @@ import (
 	"github.com/2ps-project/waymark/node/web/page"
 )
 
-// silence is how long a country may go without confirming its list before a
-// page of results says so. It hides nothing.
-const silence = 72 * time.Hour
-
 // confirmed says when a country last confirmed its list: "Last confirmed by
 // Lithuania 3 days ago (20 November 2026)". It never tells an hour.
 func confirmed(l *locale.Language, country string, asOf, now time.Time) string {
@@ -82,7 +78,7 @@ func (s *Site) aging(l *locale.Language, cards []card) []aged {
 		}
 		seen[c.code] = true
 		a := aged{Standing: standing(l, c.code, c.standing)}
-		if now.Sub(c.asOf) > silence {
+		if now.Sub(c.asOf) > listing.Silence {
 			a.Confirmed = confirmed(l, c.code, c.asOf, now)
 		}
 		if a.Confirmed != "" || len(a.Standing) > 0 {

@@ -232,7 +232,7 @@ func facts(p listing.Published, now time.Time) map[search.Facet][]string {
 
 func matches(p listing.Published, q search.Query, values map[search.Facet][]string) bool {
 	l := p.Listing
-	if (l.VisibilityValue() == listing.VisibleProfessionals || l.KindValue() == listing.KindReporting) && !q.Professional {
+	if l.ProfessionalsOnly() && !q.Professional {
 		return false
 	}
 	if q.Text != "" && !strings.Contains(strings.ToLower(l.Name+" "+l.Description+" "+l.OrganizationName()), strings.ToLower(q.Text)) {
