@@ -66,8 +66,11 @@ func (n *Node) alarms(st *control.Status) {
 	}
 	if m, in := n.self(); in {
 		if _, ok := m.Key(identity.RoleAdmin, n.keys().admin.ID()); !ok {
-			add("admin_key", fmt.Sprintf("The admin key of this node is not one of %s: it can invite, approve and change nothing.", m.Country),
-				"Put the right file back as keys/admin.key and start the node again. If the key is lost: waymark key recover, with the sheet from the safe.")
+			next := "Put the right file back as keys/admin.key and start the node again. If the key is lost: waymark key recover, with the sheet from the safe."
+			if !n.publishes(m) { // its key is withdrawn first: of the rest it hears nothing any more
+				next = "If this machine was struck off, as waymark node list says on the node that publishes, stop it. To have it back, make it anew there with: waymark node ticket. Else put the right file back as keys/admin.key and start the node again."
+			}
+			add("admin_key", fmt.Sprintf("The admin key of this node is not one of %s: it can invite, approve and change nothing.", m.Country), next)
 		}
 	}
 	n.mu.Lock()

@@ -21,10 +21,12 @@ func untilSays(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-// spoilFile changes a byte inside a PEM file, which stays one.
+// spoilFile changes a byte inside a PEM file, which stays one: its first, its last,
+// or the version of what is in it, which stands behind the head of the map and the
+// first key.
 func spoilFile(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
-		ts.Fatalf("usage: spoil FILE start|end")
+		ts.Fatalf("usage: spoil FILE start|end|newer|older")
 	}
 	path := ts.MkAbs(args[0])
 	b, err := os.ReadFile(path)
@@ -34,9 +36,19 @@ func spoilFile(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s is no PEM file", args[0])
 	}
 	at := len(block.Bytes) - 1
-	if args[1] == "start" {
+	switch args[1] {
+	case "start":
 		at = 0
+	case "newer", "older":
+		at = 2
 	}
-	block.Bytes[at] ^= 1
+	switch args[1] {
+	case "newer":
+		block.Bytes[at]++
+	case "older":
+		block.Bytes[at]--
+	default:
+		block.Bytes[at] ^= 1
+	}
 	ts.Check(os.WriteFile(path, pem.EncodeToMemory(block), 0o600))
 }

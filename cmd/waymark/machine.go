@@ -242,5 +242,9 @@ func refusal(err error) error {
 	if !errors.As(err, &r) {
 		return err
 	}
-	return &control.Error{Class: control.Usage, Code: string(r.Code), Message: r.Text, Next: r.Next}
+	class := control.Usage
+	if r.Code == enroll.TooOld {
+		class = control.Refused
+	}
+	return &control.Error{Class: class, Code: string(r.Code), Message: r.Text, Next: r.Next}
 }

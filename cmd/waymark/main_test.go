@@ -38,7 +38,8 @@ func TestScripts(t *testing.T) { runScripts(t, "testdata") }
 //	member DIR COUNTRY     waits until the node knows the country as a member
 //	finds DIR ID           waits until a search at the node of DIR has the listing
 //	until REGEX waymark …  runs it again and again until its output fits
-//	spoil FILE PART        changes the last byte of a PEM file's content (end), or its first (start)
+//	spoil FILE PART        changes the last byte of a PEM file's content (end), or its first (start), or
+//	                       makes it one of another version (newer, older)
 func runScripts(t *testing.T, dir string) {
 	// Short names: the path of a unix socket may not be long. They go after all
 	// scripts have ended: a node must not lose its directory while it runs.

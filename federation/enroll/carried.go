@@ -104,7 +104,7 @@ func parseCarried(text []byte) (carried, error) {
 		return c, Refuse(NoRequest, "the file is damaged")
 	}
 	if c.Version != Version {
-		return c, Refuse(TooOld, fmt.Sprintf("the request is of version %d, this program knows %d", c.Version, Version))
+		return c, otherVersion("the request", c.Version)
 	}
 	return c, nil
 }

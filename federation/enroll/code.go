@@ -75,7 +75,7 @@ func parseCode(text string) (*Invitation, error) {
 		return nil, damaged
 	}
 	if v := body[0] &^ flagDemo; v != Version {
-		return nil, Refuse(TooOld, fmt.Sprintf("the code is of version %d, this program knows %d", v, Version))
+		return nil, otherVersion("the code", uint64(v))
 	}
 	i := &Invitation{}
 	i.Version, i.Demo = Version, body[0]&flagDemo != 0

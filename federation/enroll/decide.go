@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,7 +24,17 @@ func (s *Server) decide(ctx context.Context, id registry.ID, key identity.Public
 		if max(state.Time(), s.Now().Unix()) > p.Expires {
 			return Answer{}, Refuse(Lapsed, dated(p.Expires))
 		}
-		return voting(state, *p), nil
+		a := voting(state, *p)
+		if a.Approvals < a.Needed || !s.recount(ctx, state, *p) {
+			return a, nil
+		}
+		if state = s.Registry.State(); state == nil {
+			return a, nil
+		}
+		if _, _, ok := state.Node(key.NodeID()); ok {
+			return Answer{Standing: Admitted, Seq: state.Seq()}, nil
+		}
+		return a, nil
 	}
 	p, ok := s.Store.Get(id)
 	if !ok || !p.has(key) {
@@ -57,6 +68,26 @@ func (s *Server) decide(ctx context.Context, id registry.ID, key identity.Public
 		return Answer{Standing: Admitted, Seq: state.Seq()}, nil
 	}
 	return Answer{Standing: Voting, Approvals: 1, Needed: state.Policy().Needed(active(state))}, nil
+}
+
+// recount has the registry count a vote again that has enough approvals by now:
+// the members have lowered the threshold, or there are fewer of them. It counts
+// with an approval only, so this country repeats the one that it gave.
+func (s *Server) recount(ctx context.Context, state *registry.State, p registry.Proposal) bool {
+	s.deciding.Lock()
+	defer s.deciding.Unlock()
+	_, m, _ := state.Node(s.Node)
+	if !m.Active() || !slices.Contains(p.Approvals, m.Origin) || s.Admin() == nil {
+		return false
+	}
+	_, command, err := registry.NewCommand(state, registry.KindApprove, registry.Approve{Proposal: p.ID, Hash: p.Hash}, s.Admin())
+	if err == nil {
+		_, err = s.Registry.Propose(ctx, command)
+	}
+	if err != nil {
+		s.Logger.Info("a vote with enough approvals waits to be counted again", "country", p.Candidate.Country, "error", err)
+	}
+	return err == nil
 }
 
 // voting is how a vote stands. Members that have left or are suspended since do

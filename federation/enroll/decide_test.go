@@ -41,6 +41,51 @@ func TestVotes(t *testing.T) {
 	})
 }
 
+// TestTheThresholdChangesMidVote: what was approved stays approved, and is counted
+// by the threshold of now, whichever way it went.
+func TestTheThresholdChangesMidVote(t *testing.T) {
+	play(t, func(t *testing.T, s *stage) {
+		de, lt, se := s.join("DE"), s.join("LT"), s.join("SE")
+		n, j := s.proposed("FI")
+		standing := func(what string, want enroll.Answer) {
+			t.Helper()
+			a, err := n.Ask(context.Background(), j)
+			if a.Seq = 0; err != nil || a != want {
+				t.Fatalf("%s: %+v %v, want %+v", what, a, err, want)
+			}
+		}
+		approvals := func(needed int64) { // PL moves it, the others sign
+			t.Helper()
+			p := s.book.State().Policy()
+			before := registry.HashPolicy(p)
+			p.MajorityBelow, p.Approvals = 3, needed
+			s.do(s.pl, registry.KindPolicy, registry.SetPolicy{Before: before, Policy: p})
+			for _, by := range []*registrytest.Member{de, lt, se} {
+				open := s.book.State().Motions()
+				if len(open) == 0 {
+					break
+				}
+				s.do(by, registry.KindApprove, registry.Approve{Proposal: open[0].ID, Hash: open[0].Hash})
+			}
+			if got := s.book.State().Threshold(); got != int(needed) {
+				t.Fatalf("the threshold is %d, want %d", got, needed)
+			}
+		}
+		standing("proposed", enroll.Answer{Standing: enroll.Voting, Approvals: 1, Needed: 3})
+		p := s.book.State().Proposals()[len(s.book.State().Proposals())-1]
+		s.do(de, registry.KindApprove, registry.Approve{Proposal: p.ID, Hash: p.Hash})
+		standing("one approves", enroll.Answer{Standing: enroll.Voting, Approvals: 2, Needed: 3})
+		approvals(4)
+		s.do(lt, registry.KindApprove, registry.Approve{Proposal: p.ID, Hash: p.Hash})
+		standing("raised: what was enough is not", enroll.Answer{Standing: enroll.Voting, Approvals: 3, Needed: 4})
+		approvals(3)
+		s.book.set(consensus.ErrNoQuorum)
+		standing("lowered, while nothing can be written", enroll.Answer{Standing: enroll.Voting, Approvals: 3, Needed: 3})
+		s.book.set(nil)
+		standing("lowered: nobody needs to approve again", enroll.Answer{Standing: enroll.Admitted})
+	})
+}
+
 // TestCarried: a request in a file waits, is compared and approved as any other.
 func TestCarried(t *testing.T) {
 	play(t, func(t *testing.T, s *stage) {

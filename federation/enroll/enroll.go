@@ -128,6 +128,28 @@ func Refuse(code Code, detail string) *Refusal {
 	return &Refusal{code, text, s[1]}
 }
 
+// otherVersion refuses what another version of the program has made, and says on
+// which side to install a newer one. What is like "the ticket".
+func otherVersion(what string, version uint64) *Refusal {
+	r := Refuse(TooOld, fmt.Sprintf("%s is of version %d, this program knows version %d", what, version, Version))
+	r.Next = "Here is the older program: install the newest waymark on this machine, and try again. Nothing that it has stored is lost."
+	if version < Version {
+		r.Next = "The other side has the older program: have the newest waymark installed there, and " + strings.TrimPrefix(what, "the ") + " made anew."
+	}
+	return r
+}
+
+// otherKnock refuses a newcomer that speaks another version of the knock; it is
+// the newcomer's administrator who reads this.
+func otherKnock(version uint64) *Refusal {
+	r := Refuse(TooOld, fmt.Sprintf("this newcomer speaks version %d of the knock, the node of the country that invites version %d", version, Version))
+	r.Next = "Your program is the older one: install the newest waymark on this machine, and try again with the same invitation."
+	if version > Version {
+		r.Next = "The country that invited you has the older program: ask it to install the newest waymark on its node. Your invitation stays good until it expires."
+	}
+	return r
+}
+
 // explain turns what the registry says into a refusal, or nil when it is not
 // the registry's judgement.
 func explain(err error, country string) *Refusal {

@@ -2,6 +2,7 @@ package enroll_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -606,6 +607,52 @@ func (s *stage) carried(country string, i *enroll.Invitation) []byte {
 		s.t.Fatal(err)
 	}
 	return j.Request
+}
+
+// TestAKnockOfAnotherVersion: the newcomer hears which side is the older one.
+func TestAKnockOfAnotherVersion(t *testing.T) {
+	play(t, func(t *testing.T, s *stage) {
+		i := s.invite("DE")
+		n, _ := s.newcomer("DE")
+		for version, next := range map[uint64]string{
+			0:                  "Your program is the older one: install the newest waymark on this machine",
+			enroll.Version + 1: "The country that invited you has the older program",
+		} {
+			conn, err := n.Dial(context.Background(), plAddr, s.pl.Node())
+			if err != nil {
+				t.Fatal(err)
+			}
+			hello, err := identity.Marshal(map[int]any{1: version, 2: "knock", 3: i.Federation[:], 4: make([]byte, len(registry.ID{})), 5: make([]byte, 32), 6: time.Now().Unix()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(hello))), hello...)); err != nil {
+				t.Fatal(err)
+			}
+			var head [4]byte
+			if _, err := io.ReadFull(conn, head[:]); err != nil {
+				t.Fatal(err)
+			}
+			b := make([]byte, binary.BigEndian.Uint32(head[:]))
+			if _, err := io.ReadFull(conn, b); err != nil {
+				t.Fatal(err)
+			}
+			var greeting struct {
+				Refusal *enroll.Refusal `cbor:"1,keyasint,omitempty"`
+				Nonce   []byte          `cbor:"2,keyasint"`
+			}
+			if err := identity.Unmarshal(b, &greeting); err != nil {
+				t.Fatal(err)
+			}
+			if r := greeting.Refusal; r == nil || r.Code != enroll.TooOld || !strings.Contains(r.Text, fmt.Sprintf("version %d of the knock", version)) || !strings.Contains(r.Next, next) {
+				t.Errorf("version %d: %v", version, r)
+			}
+			conn.Close()
+		}
+		if _, err := n.Knock(context.Background(), i); err != nil { // the invitation is as good as before
+			t.Error(err)
+		}
+	})
 }
 
 // TestStrangers talks to the door without an invitation.

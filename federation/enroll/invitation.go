@@ -188,7 +188,7 @@ func (i *Invitation) adopt(signed []byte) error {
 		return Refuse(NoInvitation, "the file is damaged")
 	}
 	if t.Version > Version {
-		return Refuse(TooOld, fmt.Sprintf("the invitation is of version %d, this program knows %d", t.Version, Version))
+		return otherVersion("the invitation", t.Version)
 	}
 	if err := t.check(); err != nil {
 		return Refuse(NoInvitation, err.Error())

@@ -119,7 +119,7 @@ func ParseTicket(text []byte) (*Ticket, error) {
 	}
 	switch {
 	case t.Version != Version:
-		return nil, Refuse(TooOld, fmt.Sprintf("the ticket is of version %d, this program knows %d", t.Version, Version))
+		return nil, otherVersion("the ticket", t.Version)
 	case !registry.ValidCountry(t.Country), t.Origin.IsZero(), t.Seq == 0, t.Epoch == 0, t.Epoch == math.MaxUint64,
 		len(t.Operator) > registry.MaxText, len(t.Name) > registry.MaxText,
 		len(t.Keys) > registry.MaxKeys, len(t.Nodes) > registry.MaxNodes, len(t.Contacts) > maxTicketContacts:
@@ -191,7 +191,7 @@ func ParseMachineRequest(text []byte) (*MachineRequest, error) {
 	}
 	switch {
 	case r.Version != Version:
-		return nil, Refuse(TooOld, fmt.Sprintf("the request is of version %d, this program knows %d", r.Version, Version))
+		return nil, otherVersion("the request", r.Version)
 	case !whole, !registry.ValidCountry(r.Country):
 		return nil, Refuse(NoMachine, "the file is damaged")
 	}

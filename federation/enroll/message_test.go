@@ -6,8 +6,10 @@ import (
 	"bytes"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,23 +102,38 @@ func FuzzCarried(f *testing.F) {
 // TestVersions: another version of the invitation, the knock or the file is said to
 // be one.
 func TestVersions(t *testing.T) {
-	for _, version := range []uint64{0, Version + 1} {
-		b, err := identity.Marshal(carried{Version: version})
+	check := func(what string, version uint64, err error) {
+		t.Helper()
+		side := "install the newest waymark on this machine" // whoever reads it has the older one
+		if version < Version {
+			side = "have the newest waymark installed there"
+		}
+		var r *Refusal
+		if !errors.As(err, &r) || r.Code != TooOld || !strings.Contains(r.Text, fmt.Sprintf("of version %d", version)) || !strings.Contains(r.Next, side) {
+			t.Errorf("%s of version %d: %v", what, version, err)
+		}
+	}
+	pemOf := func(kind string, v any) []byte {
+		b, err := identity.Marshal(v)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := parseCarried(pem.EncodeToMemory(&pem.Block{Type: pemRequest, Bytes: b})); !errors.Is(err, &Refusal{Code: TooOld}) {
-			t.Errorf("a request of version %d: %v", version, err)
-		}
+		return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b})
+	}
+	for _, version := range []uint64{0, Version + 1} {
+		_, err := parseCarried(pemOf(pemRequest, carried{Version: version}))
+		check("a request", version, err)
+		_, err = ParseTicket(pemOf(pemTicket, Ticket{Version: version}))
+		check("a ticket", version, err)
+		_, err = ParseMachineRequest(pemOf(pemMachine, MachineRequest{Version: version}))
+		check("a machine's request", version, err)
 	}
 	body, err := identity.Marshal(Terms{Version: Version + 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	i := &Invitation{}
-	if err := i.adopt(identity.Sign(identity.TypeInvitation, identity.FederationID{1}, body, identity.KeyFromSeed(identity.RoleAdmin, [32]byte{1})).Encode()); !errors.Is(err, &Refusal{Code: TooOld}) {
-		t.Errorf("an invitation of version %d: %v", Version+1, err)
-	}
+	check("an invitation", Version+1, i.adopt(identity.Sign(identity.TypeInvitation, identity.FederationID{1}, body, identity.KeyFromSeed(identity.RoleAdmin, [32]byte{1})).Encode()))
 	for code, s := range sentences {
 		if s[0] == "" || s[1] == "" {
 			t.Errorf("%s says nothing, or not what to do", code)

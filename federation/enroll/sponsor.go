@@ -156,7 +156,7 @@ func (s *Server) admissible(h hello) (registry.Invitation, *Refusal) {
 	case state == nil:
 		return none, Refuse(NotReady, "it has no registry yet")
 	case h.Version != Version:
-		return none, Refuse(TooOld, fmt.Sprintf("the newcomer speaks version %d of the knock, this node %d", h.Version, Version))
+		return none, otherKnock(h.Version)
 	case h.Purpose != purposeLook && h.Purpose != purposeKnock && h.Purpose != purposeAsk:
 		return none, Refuse(Malformed, "it is not said what for")
 	case h.Federation != state.Federation():
