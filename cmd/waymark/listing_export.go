@@ -204,7 +204,9 @@ func (x *export) write(w io.Writer, docs iter.Seq2[listing.Document, error]) (le
 			l, _ := d.Listing()
 			d = hsds.LinkedData(l)
 		}
-		out.Write(d.JSON())
+		if _, err := out.Write(d.JSON()); err != nil {
+			return 0, err
+		}
 	}
 	if n > 0 || x.form == "json" {
 		out.WriteString(after)

@@ -203,26 +203,31 @@ func (j *join) object(table string, r, service *record) map[string]any {
 	for _, o := range single[table] {
 		key, _ := r.cells[o.key].(string)
 		if target := j.byID[links[table][o.key]][key]; key != "" && target != nil {
-			out[o.field] = j.object(links[table][o.key], target, service)
+			inner := j.object(links[table][o.key], target, service)
+			if inner != nil && target.id == madeID(r.id+"/"+o.field, links[table][o.key]) {
+				delete(inner, "id") // it was given one to stand in a table
+			}
+			out[o.field] = inner
 		}
 	}
 	if r.id == "" {
 		return out
 	}
 	for _, l := range nested[table] {
-		j.list(out, l.field, l.table, j.byKey[l.table+" "+l.key][r.id], service)
+		j.list(out, r.id, l.field, l.table, j.byKey[l.table+" "+l.key][r.id], service)
 	}
 	if table != "attributes.csv" && table != "metadata.csv" {
-		j.list(out, "attributes", "attributes.csv", j.byKey["attributes.csv link_id"][r.id], service)
+		j.list(out, r.id, "attributes", "attributes.csv", j.byKey["attributes.csv link_id"][r.id], service)
 	}
 	if table != "metadata.csv" {
-		j.list(out, "metadata", "metadata.csv", j.byKey["metadata.csv resource_id"][r.id], service)
+		j.list(out, r.id, "metadata", "metadata.csv", j.byKey["metadata.csv resource_id"][r.id], service)
 	}
 	return out
 }
 
-// list sets a field to the objects of some records, if there are any.
-func (j *join) list(out map[string]any, field, table string, records []*record, service *record) {
+// list sets a field of the object with an id to the objects of some records, if
+// there are any.
+func (j *join) list(out map[string]any, id, field, table string, records []*record, service *record) {
 	few := table != "locations.csv" || len(records) <= maxLocations
 	var objects []any
 	for _, r := range records {
@@ -232,7 +237,11 @@ func (j *join) list(out map[string]any, field, table string, records []*record, 
 		if j.left < 0 {
 			return
 		}
-		objects = append(objects, j.object(table, r, service))
+		inner := j.object(table, r, service)
+		if inner != nil && r.id == madeID(fmt.Sprintf("%s/%s/%d", id, field, len(objects)), table) {
+			delete(inner, "id") // it was given one to stand in a table
+		}
+		objects = append(objects, inner)
 	}
 	if objects != nil {
 		out[field] = objects

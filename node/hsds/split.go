@@ -133,9 +133,10 @@ func (p *Package) object(table string, m map[string]any, seed string, keys map[s
 		l := lists[field]
 		for i, x := range m[field].([]any) {
 			keys := map[string]string{l.key: id}
-			if l.table == "attributes.csv" {
+			switch l.table {
+			case "attributes.csv":
 				keys["link_entity"] = objectOf[table]
-			} else if l.table == "metadata.csv" {
+			case "metadata.csv":
 				keys["resource_type"] = objectOf[table]
 			}
 			p.object(l.table, withoutNull(x.(map[string]any)), fmt.Sprintf("%s/%s/%d", id, field, i), keys)

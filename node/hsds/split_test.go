@@ -120,6 +120,9 @@ func TestFictionGoesThroughTables(t *testing.T) {
 		if gone := lost("", values(t, docs[i].JSON()), values(t, once[i].JSON())); gone != nil {
 			t.Errorf("listing %d lost %v", i, gone)
 		}
+		if more := lost("", values(t, once[i].JSON()), values(t, docs[i].JSON())); more != nil {
+			t.Errorf("listing %d was given %v", i, more)
+		}
 	}
 	twice := back(t, tabular(t, once...))
 	for i := range once {
@@ -210,6 +213,9 @@ func TestGeneratedServicesGoThroughTables(t *testing.T) {
 	id := rapid.StringMatching(`[a-z]{12}`)
 	object := func(r *rapid.T, fields ...string) map[string]any {
 		m := map[string]any{"id": id.Draw(r, "id")}
+		if rapid.IntRange(0, 3).Draw(r, "no id") == 0 {
+			delete(m, "id")
+		}
 		for _, f := range fields {
 			if rapid.Bool().Draw(r, f) {
 				m[f] = text.Draw(r, f)
@@ -226,7 +232,7 @@ func TestGeneratedServicesGoThroughTables(t *testing.T) {
 	}
 	rapid.Check(t, func(r *rapid.T) {
 		d := object(r, "description", "alert", "email", "unknown_field")
-		d["name"], d["status"] = text.Draw(r, "name"), "active"
+		d["id"], d["name"], d["status"] = id.Draw(r, "id"), text.Draw(r, "name"), "active"
 		d["organization"] = object(r, "description", "operator_type")
 		d["organization"].(map[string]any)["name"] = text.Draw(r, "organization")
 		put := func(m map[string]any, name string, list []any) {

@@ -28,13 +28,13 @@ const maxDuplicates = 500
 
 // features are what two listings are compared by.
 type features struct {
-	where, name    string
-	folded         string
-	phones         []string
-	address        string
-	lat, lon       float64
-	placed, isRow  bool
-	isNew, matched bool
+	where, name   string
+	folded        string
+	phones        []string
+	address       string
+	lat, lon      float64
+	placed, isRow bool
+	isNew         bool
 }
 
 // finder compares rows that bring something new with everything else. It

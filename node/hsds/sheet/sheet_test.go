@@ -257,6 +257,79 @@ func TestMappingIsSuggestedAndWorks(t *testing.T) {
 	}
 }
 
+func TestEveryGuessIsAField(t *testing.T) {
+	for _, name := range sheet.Guesses() {
+		if strings.HasPrefix(name, "#") || strings.HasPrefix(name, "channels#") {
+			continue
+		}
+		if _, err := sheet.ParseField(strings.Replace(name, "channels.0.", "channels.1.", 1)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A partner's sheet goes in, is corrected, goes out, comes back; then somebody
+// corrects what went out.
+func TestFiveHundredRowsInPolish(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("Lp.;Nazwa;Telefon;E-mail;Języki;Koszt\r\n")
+	for i := range 500 {
+		phone := fmt.Sprintf("+48 00 000 %02d %02d", i/100, i%100)
+		if i%3 == 0 {
+			phone = fmt.Sprintf("4800000%04d", i) // a number that lost its +
+		}
+		fmt.Fprintf(&b, "%d;\"Poradnia \"\"Źródło\"\" nr %d\";%s;p%d@example.org;polski, angielski;bezpłatnie\r\n", i+1, i+1, phone, i)
+	}
+	m := mapping(t, polishMapping)
+	var docs []listing.Document
+	for _, r := range take(t, encode(t, charmap.Windows1250, b.String()), m).Rows {
+		if len(r.Faults) > 0 {
+			t.Fatalf("%s: %v", r.Where, r.Faults)
+		}
+		docs = append(docs, r.Document)
+	}
+	if len(docs) != 500 {
+		t.Fatalf("have %d listings", len(docs))
+	}
+	changed := func(rows []sheet.Row) (n int) {
+		for i, r := range rows {
+			if len(r.Faults) > 0 {
+				t.Fatalf("%s: %v", r.Where, r.Faults)
+			}
+			if now := merged(docs[i], r.Document); !bytes.Equal(now.JSON(), docs[i].JSON()) {
+				n++
+				docs[i] = now
+			}
+		}
+		return n
+	}
+	corrected := strings.Replace(b.String(), "p77@", "pomoc@", 1)
+	if n := changed(take(t, []byte(corrected), m, docs...).Rows); n != 1 {
+		t.Errorf("one correction changes %d listings", n)
+	}
+	for _, form := range []string{";", "xlsx"} {
+		table := parse(t, write(t, form, docs...))
+		how, _ := sheet.Own(table)
+		taken, err := sheet.Take(table, how, each(docs...), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := changed(taken.Rows); n != 0 {
+			t.Errorf("%s: what went out and comes back changes %d listings", form, n)
+		}
+	}
+	out := strings.Replace(string(write(t, ";", docs...)), "pomoc@", "wsparcie@", 1)
+	table := parse(t, []byte(out))
+	how, _ := sheet.Own(table)
+	taken, err := sheet.Take(table, how, each(docs...), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := changed(taken.Rows); n != 1 {
+		t.Errorf("one correction of what went out changes %d listings", n)
+	}
+}
+
 func TestMappingNamesEverythingThatIsWrong(t *testing.T) {
 	_, err := sheet.ParseMapping([]byte("blank = \"x\"\n[[column]]\nname=\"a\"\nfield=\"channels.value\"\n[[column]]\nname=\"b\"\nfield=\"nothing\"\n[[column]]\nname=\"c\"\nfield=\"status\"\n[column.values]\nz=\"odd\"\n"))
 	for _, want := range []string{"blank", "channels.1", `no field "nothing"`, `"odd" is no code`, "id: name the columns"} {

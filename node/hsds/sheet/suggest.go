@@ -107,6 +107,8 @@ type draft struct {
 	id       []string
 	fixed    [][2]string
 	channels int
+
+	placed, addressed bool
 }
 
 func (d *draft) column(i int, header string) {
@@ -125,7 +127,7 @@ func (d *draft) column(i int, header string) {
 		d.fixed = append(d.fixed, [2]string{fmt.Sprintf("channels.%d.type", d.channels), kind})
 	}
 	if rest, ok := strings.CutPrefix(field, "channels.0."); ok {
-		field = fmt.Sprintf("channels.%d.%s", max(1, d.channels), rest)
+		field = "channels.1." + rest // most often what all columns of the row are about
 	}
 	if field == "" || d.used[field] {
 		fmt.Fprintf(&d.b, "\n# Not recognised. For example: %s\n# [[column]]\n# name = %s\n# field = \"…\"\n", comment(strings.Join(values[:min(3, len(values))], " | ")), quote(header))
@@ -133,6 +135,14 @@ func (d *draft) column(i int, header string) {
 	}
 	d.used[field] = true
 	fmt.Fprintf(&d.b, "\n[[column]]\nname = %s\nfield = %s\n", quote(header), quote(field))
+	if strings.Contains(field, ".location.") && !d.placed {
+		d.placed = true
+		d.fixed = append(d.fixed, [2]string{"service_at_locations.1.location.location_type", "physical"})
+	}
+	if strings.Contains(field, ".addresses.") && !d.addressed {
+		d.addressed = true
+		d.fixed = append(d.fixed, [2]string{"service_at_locations.1.location.addresses.1.address_type", "physical"})
+	}
 	f, err := ParseField(field)
 	if err != nil {
 		return // the test of the table of guesses
