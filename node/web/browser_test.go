@@ -104,7 +104,7 @@ func everything(t *testing.T) string {
 		}
 	}
 	opt := options(t, c)
-	opt.Demo = true
+	opt.Demo, opt.Reports = true, reports{}
 	opt.Operator = func() page.Operator {
 		return page.Operator{
 			Name: "Example Police", Country: "PL", Authority: true, Services: []string{"Example Hosting"}, Contact: "listings@example.org",
@@ -115,37 +115,50 @@ func everything(t *testing.T) string {
 	return address
 }
 
+// reports takes every report and forgets it.
+type reports struct{}
+
+func (reports) Reads(string) bool                                    { return true }
+func (reports) Report(context.Context, string, string, string) error { return nil }
+
 // visit is one page and the way to it.
 type visit struct {
 	name, path string
 	press      string // a button there that leads on; "" = none
 	until      string // what must be there at the end
+	before     string // pressed before that; "" = nothing
 }
 
 func visits(language string) []visit {
 	home := "/" + language + "/"
 	list := []visit{
-		{"start", home, "", "main"},
-		{"results", home, `button[value="self"]`, "#narrow"},
-		{"results for professionals", home, `button[value="professional"]`, "#narrow"},
-		{"country", home + "in/pl", "", "main"},
-		{"poster of a country", home + "in/ie/poster", "", ".qr"},
-		{"poster of a service", home + "s/" + webtest.ChatID + "/poster", "", ".qr"},
-		{"safety", home + "safety", "", "main"},
-		{"silent country", home + "in/lt", "", "main"},
-		{"results of a silent country", home + "in/lt", "main form button", "#narrow"},
-		{"country without a partner", home + "in/nz", "", "main"},
-		{"no such page", home + "no/such/page", "", "main"},
+		{"start", home, "", "main", ""},
+		{"results", home, `button[value="self"]`, "#narrow", ""},
+		{"results for professionals", home, `button[value="professional"]`, "#narrow", ""},
+		{"country", home + "in/pl", "", "main", ""},
+		{"poster of a country", home + "in/ie/poster", "", ".qr", ""},
+		{"poster of a service", home + "s/" + webtest.ChatID + "/poster", "", ".qr", ""},
+		{"safety", home + "safety", "", "main", ""},
+		{"accessibility", home + "accessibility", "", "main", ""},
+		{"form for other sites", home + "embed", "", "textarea", ""},
+		{"report that was sent", home + "s/" + webtest.ChatID, `form[action*="/report/"] button`, `main:not(:has(#mistake))`, `input[value="hours"]`},
+		{"silent country", home + "in/lt", "", "main", ""},
+		{"results of a silent country", home + "in/lt", "main form button", "#narrow", ""},
+		{"country without a partner", home + "in/nz", "", "main", ""},
+		{"no such page", home + "no/such/page", "", "main", ""},
 	}
 	for _, c := range webtest.Cases() {
-		list = append(list, visit{"service, " + c.Name, home + "s/" + c.ID, "", "main"})
+		list = append(list, visit{"service, " + c.Name, home + "s/" + c.ID, "", "main", ""})
 	}
-	return append(list, visit{"way out", "/leave", "", "table"})
+	return append(list, visit{"way out", "/leave", "", "table", ""})
 }
 
 func (v visit) open(t *testing.T, tab context.Context, address string) {
 	t.Helper()
 	do(t, tab, chromedp.Navigate(address+v.path))
+	if v.before != "" {
+		do(t, tab, chromedp.Click(chromedp.CSS(v.before)))
+	}
 	if v.press != "" {
 		do(t, tab, chromedp.Click(chromedp.CSS(v.press)))
 	}
@@ -365,7 +378,7 @@ func TestFocusIsNeverCovered(t *testing.T) {
 		return {Name: e.outerHTML.slice(0, 90), Top: r.top, Bar: b.getBoundingClientRect().bottom, InBar: b.contains(e), Nobody: e === document.body} })()`
 	for _, size := range [][2]int64{{320, 256}, {1280, 700}} {
 		do(t, tab, chromedp.EmulateViewport(size[0], size[1]))
-		for _, v := range []visit{visits("lt")[0], visits("lt")[1], {"service", "/lt/s/case-ordinary", "", "main"}} {
+		for _, v := range []visit{visits("lt")[0], visits("lt")[1], {"service", "/lt/s/case-ordinary", "", "main", ""}} {
 			t.Run(fmt.Sprintf("%s %d", v.name, size[0]), func(t *testing.T) {
 				v.open(t, tab, address)
 				do(t, tab, chromedp.Evaluate[chromedp.Void](`getSelection().removeAllRanges(), document.activeElement.blur(), scrollTo(0, 0)`))
