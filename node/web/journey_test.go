@@ -113,7 +113,7 @@ func TestJourneyByKeyboardAlone(t *testing.T) {
 		t.Helper()
 		for range 120 {
 			do(t, tab, chromedp.KeyEvent(kb.Tab))
-			if evaluate[bool](t, tab, `document.activeElement.matches('`+selector+`')`) {
+			if evaluate[bool](t, tab, `document.activeElement?.matches('`+selector+`') ?? false`) {
 				return
 			}
 		}

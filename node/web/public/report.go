@@ -63,9 +63,12 @@ func (s *Site) reportForm(l *locale.Language, p listing.Published, id string) *r
 	if f.Operator = page.Clip(120, s.operatorOf(p.Country)); f.Operator == "" {
 		return nil // who would read it is said, or nothing is taken
 	}
-	for _, c := range s.crisis(l, s.opt.Operator().Country) {
-		if !c.Lapsed && c.Number != "" && len(f.Crisis) < 3 {
-			f.Crisis = append(f.Crisis, c)
+	contacts := s.crisis(l, s.opt.Operator().Country)
+	for _, kind := range page.CrisisKinds() {
+		for _, c := range contacts {
+			if c.Kind == kind && !c.Aging && !c.Lapsed && c.Number != "" && len(f.Crisis) < 3 { // the strip has all, with their dates
+				f.Crisis = append(f.Crisis, c)
+			}
 		}
 	}
 	return f

@@ -84,6 +84,9 @@ func TestReportAMistake(t *testing.T) {
 					t.Errorf("%s: %q is not at the form", l.Tag(), want)
 				}
 			}
+			if other := strings.Index(part, "990 000"); other >= 0 && other < strings.Index(part, "tel:112") {
+				t.Errorf("%s: the emergency number does not come first", l.Tag())
+			}
 			if crisis, choice := strings.Index(part, "tel:112"), strings.Index(part, `name="choice"`); crisis > choice {
 				t.Errorf("%s: the crisis contacts do not come first", l.Tag())
 			}
