@@ -24,8 +24,11 @@ func LinkedData(l *listing.Listing) map[string]any {
 	if len(l.ServiceTypes) > 0 {
 		out["serviceType"] = l.ServiceTypes
 	}
-	if l.Coverage != nil && len(l.Coverage.Countries) > 0 {
+	if l.Coverage != nil && (l.Coverage.AnyEU || len(l.Coverage.Countries) > 0) {
 		var areas []any
+		if l.Coverage.AnyEU {
+			areas = append(areas, map[string]any{"@type": "AdministrativeArea", "name": "European Union"})
+		}
 		for _, c := range l.Coverage.Countries {
 			areas = append(areas, map[string]any{"@type": "Country", "name": c})
 		}

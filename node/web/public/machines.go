@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/2ps-project/waymark/node/hsds"
 	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/locale"
 	"github.com/2ps-project/waymark/node/web/page"
@@ -54,14 +55,20 @@ func (s *Site) data(w http.ResponseWriter, r *http.Request, l *locale.Language, 
 
 type object = map[string]any
 
-// schema is a service in the words of schema.org: Service, Organization,
-// ServiceChannel, ContactPoint. Empty members are left out.
+// schema is a service in the words of schema.org, as hsds.LinkedData has it, with
+// this page as its address, labels for codes, and of the texts and links of others
+// only what the page shows too.
 func (s *Site) schema(r *http.Request, l *locale.Language, p listing.Published) object {
 	li, c := p.Listing, s.one(r.Context(), l, p, asker{})
+	out := hsds.LinkedData(li)
+	delete(out, "description")
+	delete(out, "availableChannel")
+	delete(out, "inLanguage")
 	address := s.base(r) + c.Path
-	out := object{
-		"@context": "https://schema.org", "@type": "Service", "@id": address, "url": address, "name": c.Name.S,
-		"identifier": page.Clip(200, li.ID), "sdDatePublished": p.Modified.UTC().Format(time.DateOnly),
+	out["@id"], out["url"], out["name"], out["identifier"] = address, address, c.Name.S, page.Clip(200, li.ID)
+	out["sdDatePublished"] = p.Modified.UTC().Format(time.DateOnly)
+	if operator := s.operatorOf(p.Country); operator != "" {
+		out["sdPublisher"] = object{"@type": "Organization", "name": operator}
 	}
 	if s.opt.Demo {
 		out["disambiguatingDescription"] = l.Say("demo")
@@ -69,17 +76,15 @@ func (s *Site) schema(r *http.Request, l *locale.Language, p listing.Published) 
 	if c.Name.Lang != "" {
 		out["inLanguage"] = c.Name.Lang
 	}
-	if operator := s.operatorOf(p.Country); operator != "" {
-		out["sdPublisher"] = object{"@type": "Organization", "name": operator}
-	}
-	if c.Organisation != "" {
-		provider := object{"@type": "Organization", "name": c.Organisation}
-		if li.Organization != nil {
-			if site := webLink(li.Organization.Website); site != nil {
-				provider["url"] = site.URL
-			}
+	if provider, ok := out["provider"].(object); ok {
+		provider["name"] = c.Organisation
+		delete(provider, "url")
+		if site := webLink(li.Organization.Website); site != nil {
+			provider["url"] = site.URL
 		}
-		out["provider"] = provider
+	}
+	if kinds := terms(l, "service_type", li.ServiceTypes); len(kinds) > 0 {
+		out["serviceType"] = kinds
 	}
 	if c.Stub {
 		return out // its ways of contact may be somebody else's by now
@@ -87,34 +92,12 @@ func (s *Site) schema(r *http.Request, l *locale.Language, p listing.Published) 
 	if d := newReader(l, p).text("description", li.Description, 1000, false); d.S != "" {
 		out["description"] = d.S
 	}
-	if kinds := terms(l, "service_type", li.ServiceTypes); len(kinds) > 0 {
-		out["serviceType"] = kinds
-	}
-	if area := areas(li); len(area) > 0 {
-		out["areaServed"] = area
-	}
 	var ways []object
 	for _, ch := range s.channels(l, p) {
 		ways = append(ways, schemaChannel(ch))
 	}
 	if len(ways) > 0 {
 		out["availableChannel"] = ways
-	}
-	return out
-}
-
-// areas are the countries in which a service can be used.
-func areas(li *listing.Listing) (out []object) {
-	if li.Coverage == nil {
-		return nil
-	}
-	if li.Coverage.AnyEU {
-		out = append(out, object{"@type": "AdministrativeArea", "name": "European Union"})
-	}
-	for i, code := range li.Coverage.Countries {
-		if i < 40 && twoLetters(strings.ToUpper(code)) {
-			out = append(out, object{"@type": "Country", "name": strings.ToUpper(code)})
-		}
 	}
 	return out
 }
