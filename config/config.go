@@ -77,6 +77,11 @@ type Public struct {
 	// machine, for /.well-known/security.txt: a mailto: or https: address. Default
 	// empty: there is no such file.
 	SecurityContact string `toml:"security_contact"`
+
+	// FHIR serves the directory also as FHIR R4 under /fhir, read only, for
+	// software of the health services that asks a Care Services Directory (IHE
+	// mCSD). Default false: there is nothing at that address.
+	FHIR bool `toml:"fhir"`
 }
 
 // Accessibility is what the operator adds to the accessibility statement that every

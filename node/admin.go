@@ -334,6 +334,11 @@ func (n *Node) KeyOwner(ctx context.Context, q search.Query, key string) (search
 	return n.catalog.KeyOwner(ctx, q, key)
 }
 
+// Changes are what changed in all lists since, for the API.
+func (n *Node) Changes(ctx context.Context, after listing.Place, since time.Time, limit int) ([]listing.Change, listing.Place, bool, error) {
+	return n.catalog.Changes(ctx, after, since, limit)
+}
+
 // Get is one listing, for the pages and the API.
 func (n *Node) Get(ctx context.Context, id string) (listing.Published, error) {
 	return n.catalog.Get(ctx, id)

@@ -23,12 +23,16 @@ func (n *Node) newWeb() (*web.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return web.New(web.Options{
+	o := web.Options{
 		Public: n.public, Ops: n.ops, Catalog: n, Locale: n.locale, Operator: n.operator,
 		BaseURL: n.o.Config.Public.URL, Demo: n.demo(), Cadence: n.cadence, Vocabulary: n.hsdsVocabulary, Now: n.o.Now,
 		CutOff: n.cutOff, Reports: (*reporter)(n), ReportText: n.o.Config.Public.ReportText,
 		Changes: n.changes, SecurityContact: n.o.Config.Public.SecurityContact, Accessibility: public.Accessibility(n.o.Config.Accessibility), Ready: n.isReady, Metrics: metrics, Logger: n.o.Logger,
-	})
+	}
+	if n.o.Config.Public.FHIR {
+		o.FHIR = n
+	}
+	return web.New(o)
 }
 
 // demo reports whether everything here is fictional: the federation was founded

@@ -27,6 +27,15 @@ func placeID(l *listing.Listing, i int) string {
 	return madeID(l.ID, "service_at_locations", fmt.Sprint(i))
 }
 
+// Places are the ids of the places where a service is given, in its order.
+func Places(l *listing.Listing) []string {
+	ids := make([]string, len(l.ServiceAtLocations))
+	for i := range ids {
+		ids[i] = placeID(l, i)
+	}
+	return ids
+}
+
 // Organization returns the organization of a plain service; false when it has
 // none of its own.
 func Organization(plain listing.Document, l *listing.Listing) (listing.Document, bool) {

@@ -46,6 +46,7 @@ type Options struct {
 	// Vocabulary is what the federation calls its codes; nil = the codes alone.
 	Vocabulary func() hsds.Vocabulary
 	Now        func() time.Time // the later of the clock and the newest signed time seen; nil = time.Now
+	FHIR       api.Changes      // serves /fhir with it; nil = there is no /fhir
 
 	Ready      func() (ok bool, reason string) // nil = always ready; a node that is cut off is ready
 	Reports    public.Reports                  // nil = reports of mistakes are not taken
@@ -99,7 +100,7 @@ func New(opt Options) (*Server, error) {
 		return nil, fmt.Errorf("web server: %w", err)
 	}
 	answers, err := api.New(api.Options{
-		Catalog: opt.Catalog, BaseURL: opt.BaseURL, Demo: opt.Demo, Cadence: opt.Cadence, Vocabulary: opt.Vocabulary, Now: opt.Now, Logger: opt.Logger,
+		Catalog: opt.Catalog, BaseURL: opt.BaseURL, Demo: opt.Demo, Cadence: opt.Cadence, Vocabulary: opt.Vocabulary, Now: opt.Now, FHIR: opt.FHIR, Logger: opt.Logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("web server: %w", err)

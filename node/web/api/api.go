@@ -1,5 +1,6 @@
-// Package api answers machines: the search API under /api and the HSDS 3.2.3
-// API under /hsds. Both are read only and open to every origin.
+// Package api answers machines: the search API under /api, the HSDS 3.2.3 API
+// under /hsds and, where it is wanted, FHIR R4 under /fhir. All are read only and
+// open to every origin.
 package api
 
 import (
@@ -35,10 +36,11 @@ type Options struct {
 	Now     func() time.Time       // the later of the clock and the newest signed time seen; nil = time.Now
 	// Vocabulary is what the federation calls its codes; nil = the codes alone.
 	Vocabulary func() hsds.Vocabulary
+	FHIR       Changes      // serves /fhir with it; nil = there is no /fhir
 	Logger     *slog.Logger // faults of the software only, never a word about an asker; nil = none
 }
 
-// API is an http.Handler for everything under /api/ and /hsds.
+// API is an http.Handler for everything under /api/, /hsds and /fhir.
 type API struct {
 	opt   Options
 	mux   *http.ServeMux
@@ -70,6 +72,9 @@ func New(opt Options) (*API, error) {
 	a.mux.HandleFunc("/api/listings/{id}", methods(a.listing, http.MethodGet))
 	a.mux.HandleFunc("/api/countries", methods(a.countries, http.MethodGet))
 	a.hsdsRoutes()
+	if opt.FHIR != nil {
+		a.fhirRoutes()
+	}
 	a.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		Problem{Status: http.StatusNotFound, Title: "Not found", Detail: "There is nothing at this address. Begin at /hsds or /api/search."}.Write(w)
 	})
@@ -78,7 +83,7 @@ func New(opt Options) (*API, error) {
 
 // Owns tells whether a path belongs to this API.
 func Owns(path string) bool {
-	return path == "/hsds" || strings.HasPrefix(path, "/hsds/") || strings.HasPrefix(path, "/api/")
+	return path == "/hsds" || strings.HasPrefix(path, "/hsds/") || path == "/fhir" || strings.HasPrefix(path, "/fhir/") || strings.HasPrefix(path, "/api/")
 }
 
 // ServeHTTP answers one request.
