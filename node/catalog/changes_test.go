@@ -1,0 +1,98 @@
+package catalog_test
+
+import (
+	"context"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/2ps-project/waymark/federation/feed"
+	"github.com/2ps-project/waymark/federation/feed/feedtest"
+	"github.com/2ps-project/waymark/node/listing"
+)
+
+func name(k feed.Key) string { return uuid.UUID(k).String() }
+
+// changes walks all pages from a place, and returns what each listing came to and the last place.
+func (s *shelf) changes(after listing.Place, since time.Time, limit int) (map[string]bool, listing.Place) {
+	s.t.Helper()
+	live := map[string]bool{}
+	for range 200 {
+		list, at, more, err := s.catalog.Changes(context.Background(), after, since, limit)
+		if err != nil || len(list) > limit {
+			s.t.Fatal(len(list), err)
+		}
+		for _, c := range list {
+			live[c.ID] = !c.Deleted
+		}
+		if after, err = listing.ParsePlace(at.String()); err != nil {
+			s.t.Fatal(err)
+		}
+		if !more {
+			return live, after
+		}
+	}
+	s.t.Fatal("the pages do not end")
+	return nil, nil
+}
+
+func TestChanges(t *testing.T) {
+	s := newShelf(t)
+	start := feedtest.Now.Add(-3 * time.Hour)
+	ada, cid := s.f.Author("ada"), s.f.Author("cid")
+	ada.At(start)
+	cid.At(start)
+	var keys []feed.Key
+	want := map[string]bool{}
+	for i := range 10 {
+		k := s.put(ada, i, nil)
+		keys = append(keys, k)
+		want[name(k)] = true
+	}
+	k := s.put(cid, 20, nil)
+	want[name(k)] = true
+	s.append(ada, false)
+	s.append(cid, false)
+	for _, limit := range []int{1, 3, 10, 11, 100} {
+		if got, _ := s.changes(nil, time.Time{}, limit); !maps.Equal(got, want) {
+			t.Errorf("from the beginning by %d: %d, want %d", limit, len(got), len(want))
+		}
+	}
+	_, end := s.changes(nil, time.Time{}, 4)
+	if got, _ := s.changes(end, time.Time{}, 4); len(got) != 0 {
+		t.Errorf("nothing changed, and %d are told", len(got))
+	}
+	// On the way through the first list something goes that was told already.
+	first, middle, _, err := s.catalog.Changes(context.Background(), nil, time.Time{}, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := feed.Key(uuid.MustParse(first[0].ID))
+	ada.At(start.Add(time.Hour)).Delete(gone)
+	k = s.put(ada, 30, nil)
+	s.append(ada, false)
+	rest, _ := s.changes(middle, time.Time{}, 4)
+	if live, told := rest[first[0].ID]; !told || live {
+		t.Error("a deletion between two pages was not told")
+	}
+	news := map[string]bool{name(gone): false, name(k): true}
+	if got, _ := s.changes(end, time.Time{}, 4); !maps.Equal(got, news) {
+		t.Errorf("from a place on %v, want %v", got, news)
+	}
+	if got, _ := s.changes(nil, start.Add(time.Minute), 4); !maps.Equal(got, news) {
+		t.Errorf("since a time %v, want %v", got, news)
+	}
+	if got, _ := s.changes(nil, start.Add(2*time.Hour), 4); len(got) != 0 {
+		t.Errorf("since after the last head %v", got)
+	}
+	delete(want, name(gone))
+	want[name(k)] = true
+	if got, _ := s.changes(nil, start.Add(-time.Hour), 4); !maps.Equal(got, want) {
+		t.Errorf("since before the first head %d, want %d", len(got), len(want))
+	}
+	if got, _ := s.changes(listing.Place{"LT": {Epoch: 999, Seq: 1}}, time.Time{}, 4); !maps.Equal(got, want) {
+		t.Errorf("after the feed started over %d, want %d", len(got), len(want))
+	}
+}
