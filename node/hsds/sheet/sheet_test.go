@@ -448,6 +448,19 @@ func TestHostileFilesAreRefusedWithThePlace(t *testing.T) {
 		_ = z.Close()
 		return b.Bytes()
 	}
+	sheetOf := func(rows string) []byte {
+		const ns, office = "http://schemas.openxmlformats.org/", `xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"`
+		rels := func(kind, target string) []byte {
+			return []byte(`<Relationships xmlns="` + ns + `package/2006/relationships"><Relationship Id="rId1" Type="` + ns + `officeDocument/2006/relationships/` + kind + `" Target="` + target + `"/></Relationships>`)
+		}
+		return zipped(map[string][]byte{
+			"[Content_Types].xml":        []byte(`<Types xmlns="` + ns + `package/2006/content-types"><Default Extension="xml" ContentType="application/xml"/><Override PartName="/xl/workbook.xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/></Types>`),
+			"_rels/.rels":                rels("officeDocument", "xl/workbook.xml"),
+			"xl/workbook.xml":            []byte(`<workbook xmlns="` + ns + `spreadsheetml/2006/main" ` + office + `><sheets><sheet name="a" sheetId="1" r:id="rId1"/></sheets></workbook>`),
+			"xl/_rels/workbook.xml.rels": rels("worksheet", "worksheets/sheet1.xml"),
+			"xl/worksheets/sheet1.xml":   []byte(`<worksheet xmlns="` + ns + `spreadsheetml/2006/main"><sheetData>` + rows + `</sheetData></worksheet>`),
+		})
+	}
 	good := write(t, "xlsx", listing.Document{"id": "1", "name": "x"})
 	wide := strings.Repeat(",x", 500)
 	many := map[string][]byte{}
@@ -473,6 +486,8 @@ func TestHostileFilesAreRefusedWithThePlace(t *testing.T) {
 		"a bomb":            {zipped(map[string][]byte{"xl/worksheets/sheet1.xml": make([]byte, 40<<20)}), "unpacks to more than"},
 		"a larger bomb":     {zipped(map[string][]byte{"xl/a.xml": make([]byte, sheet.MaxFile+1)}), "larger than 64 MiB"},
 		"parts":             {zipped(many), "600 parts"},
+		"the last cell":     {sheetOf(`<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>1</v></c></row>`), "row 1048576 has 16384 columns"},
+		"an unended sheet":  {sheetOf(`<row r="1"><c r="A1"><v>1</v></c></row><row r="2">` + strings.Repeat("<c>", 1000)), "xl/worksheets/sheet1.xml in the workbook is damaged or cut off"},
 		"cut workbook":      {good[:len(good)/2], "damaged"},
 		"empty workbook":    {zipped(map[string][]byte{"xl/workbook.xml": nil}), ""},
 	} {

@@ -3,7 +3,9 @@ package sheet
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/xml"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -82,12 +84,38 @@ func checkParts(b []byte) error {
 			return refuse("%s in the workbook: it unpacks to more than %d times its size; this is no table", e.Name, maxRatio)
 		}
 		total += e.UncompressedSize64
+		if err := checkXML(e); err != nil {
+			return err
+		}
 		book = book || strings.HasPrefix(strings.ToLower(e.Name), "xl/")
 	}
 	if !book {
 		return refuse("the zip file is no XLSX workbook; save the table as .xlsx or .csv")
 	}
 	return nil
+}
+
+// checkXML reads a part that holds cells to its end: the library takes broken XML
+// for the end of the table, and rows would be missing without a word.
+func checkXML(e *zip.File) error {
+	name := strings.ToLower(e.Name)
+	if name != "xl/sharedstrings.xml" && (!strings.HasPrefix(name, "xl/worksheets/") || !strings.HasSuffix(name, ".xml")) {
+		return nil
+	}
+	r, err := e.Open()
+	if err != nil {
+		return refuse("%s in the workbook: %v", e.Name, err)
+	}
+	defer r.Close()
+	dec := xml.NewDecoder(r)
+	for {
+		if _, err := dec.Token(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			line, column := dec.InputPos()
+			return refuse("%s in the workbook is damaged or cut off (line %d, character %d): %v", e.Name, line, column, err)
+		}
+	}
 }
 
 func chooseSheet(f *excelize.File, name string) (string, error) {
