@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/2ps-project/waymark/federation/feed"
 	"github.com/2ps-project/waymark/federation/feed/feedtest"
 	"github.com/2ps-project/waymark/node/listing"
+	"github.com/2ps-project/waymark/node/store"
 )
 
 func name(k feed.Key) string { return uuid.UUID(k).String() }
@@ -44,12 +46,9 @@ func TestChanges(t *testing.T) {
 	ada, cid := s.f.Author("ada"), s.f.Author("cid")
 	ada.At(start)
 	cid.At(start)
-	var keys []feed.Key
 	want := map[string]bool{}
 	for i := range 10 {
-		k := s.put(ada, i, nil)
-		keys = append(keys, k)
-		want[name(k)] = true
+		want[name(s.put(ada, i, nil))] = true
 	}
 	k := s.put(cid, 20, nil)
 	want[name(k)] = true
@@ -94,5 +93,40 @@ func TestChanges(t *testing.T) {
 	}
 	if got, _ := s.changes(listing.Place{"LT": {Epoch: 999, Seq: 1}}, time.Time{}, 4); !maps.Equal(got, want) {
 		t.Errorf("after the feed started over %d, want %d", len(got), len(want))
+	}
+}
+
+// TestChangesTooLongAgo: deletions that are no longer listed are not passed over in
+// silence.
+func TestChangesTooLongAgo(t *testing.T) {
+	s := newShelf(t)
+	ada := s.f.Author("ada")
+	gone := s.put(ada, 1, nil)
+	s.put(ada, 2, nil)
+	s.append(ada, false)
+	_, before := s.changes(nil, time.Time{}, 10)
+	ada.Delete(gone)
+	env, items := ada.Head(func(h *feed.Head) { h.Floor = h.Seq })
+	view, err := s.store.View(ada.Origin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer view.Close()
+	v, err := s.f.Rules().Verify(view, [][]byte{env}, items)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.catalog.Append(context.Background(), v); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.store.Maintain(context.Background(), s.now, store.MaintainOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	_, _, _, err = s.catalog.Changes(context.Background(), before, time.Time{}, 10)
+	if !errors.Is(err, listing.ErrTooLongAgo) {
+		t.Errorf("%v, want that it is too long ago", err)
+	}
+	if got, _ := s.changes(nil, time.Time{}, 10); len(got) != 1 {
+		t.Errorf("from the beginning %v", got)
 	}
 }
