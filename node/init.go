@@ -93,7 +93,7 @@ func checkEmpty(dir string) error {
 
 // IsMember reports whether the stopped node in dir belongs to a federation.
 func IsMember(dir string, c config.Config) (bool, error) {
-	st, err := openStore(dir, c, discard(), nil)
+	st, err := openStore(dir, c, discard(), nil, nil)
 	if err != nil {
 		return false, err
 	}
@@ -115,7 +115,7 @@ func Found(_ context.Context, dir string, c config.Config, name string, demo boo
 			Message: fmt.Sprintf("This node has asked to join the federation %q.", j.Name),
 			Next:    "Wait for the answer, or make a new node in another directory to found a federation."}
 	}
-	st, err := openStore(dir, c, discard(), nil)
+	st, err := openStore(dir, c, discard(), nil, nil)
 	if err != nil {
 		return running(dir, err)
 	}

@@ -48,6 +48,9 @@ type Options struct {
 	Config config.Config
 	Logger *slog.Logger     // discards when nil
 	Now    func() time.Time // time.Now when nil
+	// Free measures the free space for the node's data, in bytes; the file system
+	// when nil.
+	Free func() (int64, error)
 }
 
 // Node is a running node.
@@ -127,7 +130,7 @@ func New(o Options) (n *Node, err error) {
 	}
 	n.ring.Store(&keys)
 	n.id = keys.node.Public().NodeID()
-	if n.store, err = openStore(o.Dir, o.Config, o.Logger, n.alias); err != nil {
+	if n.store, err = openStore(o.Dir, o.Config, o.Logger, n.alias, o.Free); err != nil {
 		return nil, err
 	}
 	if n.index, err = search.New(search.Options{Dir: filepath.Join(o.Dir, dirIndex), Stamp: indexStamp(), Room: n.store.Room, Now: o.Now, Logger: o.Logger}); err != nil {
@@ -180,8 +183,8 @@ func New(o Options) (n *Node, err error) {
 	return n, nil
 }
 
-func openStore(dir string, c config.Config, log *slog.Logger, alias func(identity.OriginID, feed.Key) feed.Key) (*store.Store, error) {
-	return store.Open(store.Options{Dir: filepath.Join(dir, dirStore), Floor: int64(c.Store.FreeSpaceFloor), Logger: log, Alias: alias})
+func openStore(dir string, c config.Config, log *slog.Logger, alias func(identity.OriginID, feed.Key) feed.Key, free func() (int64, error)) (*store.Store, error) {
+	return store.Open(store.Options{Dir: filepath.Join(dir, dirStore), Floor: int64(c.Store.FreeSpaceFloor), Logger: log, Alias: alias, Free: free})
 }
 
 // listen opens the ports: all of them, or none.
