@@ -107,7 +107,7 @@ func (n *Node) alarms(st *control.Status) {
 		}
 		if len(names) > 0 {
 			add("unreachable", fmt.Sprintf("These countries' nodes cannot be reached: %s. Their listings are answered from the copy here.", strings.Join(names, ", ")),
-				"If they are all unreachable, look at this node's own connection; otherwise their administrators should.")
+				"If they are all unreachable, look at this node's own connection, and ask one of the others whether this node was struck off; otherwise their administrators should look at theirs.")
 		}
 	}
 	n.storeAlarms(add)
