@@ -23,15 +23,16 @@ const (
 	rolePublisher             // it signs the feed
 )
 
-// role is this node's part now. A machine that takes the place of another one is
-// a mirror until it holds what that one has published: signing earlier would take
-// it back.
-func (n *Node) role() role {
+// role is this node's part now, after it had another one. A machine that takes the
+// place of another one is a mirror until it holds what that one has published:
+// signing earlier would take it back. Once it publishes it goes on, as long as the
+// registry has it so: the peers are asked anew then, and would have to answer first.
+func (n *Node) role(was role) role {
 	m, in := n.self()
 	switch {
 	case !in:
 		return roleNone
-	case !n.publishes(m), !n.mayBegin(m):
+	case !n.publishes(m), was != rolePublisher && !n.mayBegin(m):
 		return roleMirror
 	}
 	return rolePublisher
@@ -85,12 +86,14 @@ func (n *Node) runMember(ctx context.Context) error {
 	}
 	sup := suture.NewSimple("member")
 	sup.Add(service{"feeds", func(ctx context.Context) error {
+		as := roleNone
 		for {
 			m, err := n.admitted(ctx)
 			if err != nil {
 				return nil
 			}
-			if err := n.runAs(ctx, m, n.role()); err != nil || ctx.Err() != nil {
+			as = n.role(as)
+			if err := n.runAs(ctx, m, as); err != nil || ctx.Err() != nil {
 				return err
 			}
 		}
@@ -162,7 +165,7 @@ func (n *Node) whileIn(ctx context.Context, as role) {
 	defer look.Stop()
 	for {
 		changed := n.keeper.Load().Changed()
-		if now := n.role(); now != roleNone && now != as {
+		if now := n.role(as); now != roleNone && now != as {
 			return
 		}
 		select {
