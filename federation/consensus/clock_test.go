@@ -112,6 +112,9 @@ func absolute(n int64) int64 { return max(n, -n) }
 // TestVotersHearNoEntryOfAnotherTime: a leader in other hands can neither end a
 // contest with an entry of the future nor let it begin in the past.
 func TestVotersHearNoEntryOfAnotherTime(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out with -short: it takes minutes with the race detector")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		f, pl, de, lt, _ := threeAt(t)
 		defer f.end()

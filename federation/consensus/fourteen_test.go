@@ -17,6 +17,9 @@ import (
 // be changed; with two of three voters it still can; the last one says that it
 // cannot. Nothing is lost, and in the end all are alike.
 func TestFourteenGoAndComeBack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out with -short: it takes minutes with the race detector")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		f := newFederation(t)
 		defer f.end()

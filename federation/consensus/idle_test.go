@@ -9,6 +9,9 @@ import (
 // TestAnIdleHour: what the registry costs while nothing happens, per node, TLS
 // included; a gross rise is a fault.
 func TestAnIdleHour(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out with -short: it measures, and takes minutes with the race detector")
+	}
 	for voters, most := range map[int]int64{3: 8 << 20, 5: 16 << 20} {
 		synctest.Test(t, func(t *testing.T) {
 			f, pl, de, lt := three(t)
