@@ -219,7 +219,7 @@ func (v *voter) serve(ctx context.Context) error {
 		}
 		if !v.k.isLeading() {
 			// Everything that earlier leaders had committed comes first.
-			if err := v.raft.Barrier(changeTimeout).Error(); err != nil {
+			if err := within(ctx, v.raft.Barrier(changeTimeout)); err != nil {
 				continue
 			}
 			v.k.setLeading(true)
@@ -227,6 +227,22 @@ func (v *voter) serve(ctx context.Context) error {
 		}
 		v.lead(ctx)
 		v.k.lookAtHead()
+	}
+}
+
+// within waits for what raft promises, as long as a change may take. Raft answers
+// a barrier of a leader that ceases to be one at the same moment only when it is
+// shut down, and whoever waited for that could not be stopped.
+func within(ctx context.Context, f raft.Future) error {
+	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- f.Error() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,7 @@ import (
 type world struct {
 	federation identity.FederationID
 	places     map[identity.NodeID]*place
+	mu         sync.Mutex // over all that follows, and what the places keep
 	cut        bool
 	lost       bool // answers do not arrive
 	carried    [][]byte
@@ -88,10 +90,18 @@ func (p *place) open(t *testing.T) {
 	}
 }
 
-func (p *place) Put(k, v []byte) error     { p.kept[string(k)] = bytes.Clone(v); return nil }
+func (p *place) Put(k, v []byte) error {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	p.kept[string(k)] = bytes.Clone(v)
+	return nil
+}
+
 func (p *place) Replace(k, v []byte) error { return p.Put(k, v) }
 
 func (p *place) Erase(keys ...[]byte) error {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
 	for _, k := range keys {
 		delete(p.kept, string(k))
 	}
@@ -99,8 +109,11 @@ func (p *place) Erase(keys ...[]byte) error {
 }
 
 func (p *place) Each(f func(k, v []byte) error) error {
-	for _, k := range slices.Sorted(maps.Keys(p.kept)) {
-		if err := f([]byte(k), p.kept[k]); err != nil {
+	p.w.mu.Lock()
+	kept := maps.Clone(p.kept)
+	p.w.mu.Unlock()
+	for _, k := range slices.Sorted(maps.Keys(kept)) {
+		if err := f([]byte(k), kept[k]); err != nil {
 			return err
 		}
 	}
@@ -109,16 +122,31 @@ func (p *place) Each(f func(k, v []byte) error) error {
 
 func (p *place) call(to identity.NodeID, body []byte, f func(*place) ([]byte, error)) ([]byte, error) {
 	other := p.w.places[to]
-	if p.w.cut || other == nil {
+	if cut, _ := p.w.line(body); cut || other == nil {
 		return nil, errors.New("no route")
 	}
-	p.w.carried = append(p.w.carried, bytes.Clone(body))
 	answer, err := f(other)
-	if p.w.lost {
+	if _, lost := p.w.line(answer); lost {
 		return nil, errors.New("the answer was lost")
 	}
-	p.w.carried = append(p.w.carried, bytes.Clone(answer))
 	return answer, err
+}
+
+// line notes what goes over it, and tells how it is.
+func (w *world) line(b []byte) (cut, lost bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.cut {
+		w.carried = append(w.carried, bytes.Clone(b))
+	}
+	return w.cut, w.lost
+}
+
+// set makes the line another one.
+func (w *world) set(cut, lost bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cut, w.lost = cut, lost
 }
 
 func (p *place) Deliver(_ context.Context, to identity.NodeID, b []byte) ([]byte, error) {
@@ -161,7 +189,7 @@ func TestDeliveredOnceOverACut(t *testing.T) {
 		a, b := w.add(t, 1), w.add(t, 2)
 		done := make(chan error, 1)
 		go func() { done <- a.box.Run(ctx) }()
-		w.cut = true
+		w.set(true, false)
 		submit(t, a, b, report.Unsafe, secret)
 		submit(t, a, b, report.Hours, "")
 		expect := func(want ...string) {
@@ -173,7 +201,7 @@ func TestDeliveredOnceOverACut(t *testing.T) {
 		}
 		time.Sleep(5 * 24 * time.Hour) // dark
 		expect()
-		w.cut, w.lost = false, true // it arrives, and the sender does not learn of it
+		w.set(false, true) // it arrives, and the sender does not learn of it
 		time.Sleep(time.Hour)
 		have, ids := b.list(t)
 		if len(have) != 2 {
@@ -182,7 +210,7 @@ func TestDeliveredOnceOverACut(t *testing.T) {
 		if n, err := b.box.Drop(ids...); n != 2 || err != nil {
 			t.Fatal(n, err)
 		}
-		w.lost = false // it is sent again
+		w.set(false, false) // it is sent again
 		time.Sleep(time.Hour)
 		expect()
 		if len(a.kept) != 0 {
@@ -247,7 +275,7 @@ func TestGoneAfterThirtyDays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		a, b := w.add(t, 1), w.add(t, 2)
-		w.cut = true
+		w.set(true, false)
 		submit(t, a, b, report.Closed, secret)
 		submit(t, b, b, report.Closed, secret)
 		for day := range 33 {
@@ -262,7 +290,7 @@ func TestGoneAfterThirtyDays(t *testing.T) {
 			time.Sleep(24 * time.Hour)
 		}
 		// One that was delivered leaves its name for two days more, and then nothing.
-		w.cut = false
+		w.set(false, false)
 		submit(t, a, b, report.Closed, secret)
 		time.Sleep(24 * time.Hour)
 		a.box.HandOver(t.Context())
