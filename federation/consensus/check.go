@@ -24,6 +24,8 @@ var (
 	errHostile = errors.New("no voter sends this")
 	// errNoPart: by a node that has no part in the quorum, as far as is known here.
 	errNoPart = errors.New("the sender is none of the voters that are known here")
+	// errNotTakenIn: this node has no say in who leads.
+	errNotTakenIn = errors.New("this node has not been taken in by the voters yet, or not again since it lost its log")
 )
 
 const (
@@ -62,9 +64,9 @@ func (d *door) check(at *raft.Raft, r *room, rpc *raft.RPC) error {
 		}
 		return d.checkEntries(at, q)
 	case *raft.RequestVoteRequest:
-		return errors.Join(believable(q.Term, term), believable(q.LastLogTerm, q.Term), inBounds(q.LastLogIndex))
+		return errors.Join(believable(q.Term, term), believable(q.LastLogTerm, q.Term), inBounds(q.LastLogIndex), d.v.mayElect(at))
 	case *raft.RequestPreVoteRequest:
-		return errors.Join(believable(q.Term, term), believable(q.LastLogTerm, q.Term), inBounds(q.LastLogIndex))
+		return errors.Join(believable(q.Term, term), believable(q.LastLogTerm, q.Term), inBounds(q.LastLogIndex), d.v.mayElect(at))
 	case *raft.InstallSnapshotRequest:
 		if err := errors.Join(believable(q.Term, term), inBounds(q.LastLogIndex), inBounds(q.ConfigurationIndex)); err != nil {
 			return err
@@ -106,6 +108,21 @@ func (v *voter) hears(id identity.NodeID) bool {
 	}
 	f := d.GetConfiguration()
 	return f.Error() == nil && slices.ContainsFunc(f.Configuration().Servers, func(s raft.Server) bool { return s.Address == address(id) })
+}
+
+// mayElect refuses to vote until the others have taken this node in under the
+// name that it has now. They reach it by its address alone and count what it
+// says as its old self's: with a log that was lost, it would help somebody to
+// lead who lacks what it had itself said yes to.
+func (v *voter) mayElect(at *raft.Raft) error {
+	f := at.GetConfiguration()
+	if err := f.Error(); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(f.Configuration().Servers, func(s raft.Server) bool { return s.ID == v.id }) {
+		return errNotTakenIn
+	}
+	return nil
 }
 
 // checkEntries checks the entries of a leader: one after the other, whole, of

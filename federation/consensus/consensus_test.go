@@ -486,6 +486,43 @@ func TestAVoterLosesItsLog(t *testing.T) {
 	}
 }
 
+// TestAWipedVoterElectsNobody: a voter that has lost its log has forgotten what
+// it said yes to. Until the others have taken it in again its vote, which they
+// still count, could let somebody lead who lacks what is committed.
+func TestAWipedVoterElectsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, pl, de, lt := three(t)
+		defer f.end()
+		f.net.Partition([]string{host(lt)}, []string{host(pl), host(de)})
+		f.within(time.Minute, "two keep the registry", func() bool { return pl.quorum() })
+		first := pl.propose(pl.Invite(t, pl.State(), "FI"))
+		f.within(10*time.Second, "the second has it", func() bool { return de.State().Seq() >= first })
+
+		de.halt()
+		pl.halt()
+		if err := os.RemoveAll(filepath.Join(de.dir, "raft")); err != nil {
+			t.Fatal(err)
+		}
+		de.chain = new(consensus.MemoryChain)
+		f.net.HealAll()
+		de.start()
+		time.Sleep(2 * time.Minute)
+		if _, err := lt.Propose(t.Context(), lt.Invite(t, lt.State(), "SE")); !errors.Is(err, consensus.ErrNoQuorum) {
+			t.Fatalf("without the only one that has entry %d: %v", first, err)
+		}
+		pl.start()
+		f.within(3*time.Minute, "three keep the registry again", func() bool {
+			return f.voters(lt, 3) && f.voters(pl, 3) && de.Status().Voting
+		})
+		if f.leader() == lt {
+			t.Error("a voter leads that lacked what the two others had committed")
+		}
+		f.within(10*time.Second, "all have what was committed", func() bool { return f.same() && lt.State().Seq() >= first })
+		de.propose(de.Invite(t, de.State(), "SE"))
+		f.within(10*time.Second, "all alike", f.same)
+	})
+}
+
 func copyFile(t *testing.T, from, to string) {
 	b, err := os.ReadFile(from)
 	if err == nil {
