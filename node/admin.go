@@ -145,8 +145,8 @@ func (a *admin) Delete(ctx context.Context, ids []string) ([]control.Summary, er
 }
 
 // Export implements [control.Node].
-func (a *admin) Export(ctx context.Context, w io.Writer, ids []string) error {
-	return a.desk.Export(ctx, w, ids)
+func (a *admin) Export(ctx context.Context, w io.Writer, o control.ExportOptions) error {
+	return a.desk.Export(ctx, w, o)
 }
 
 // Status implements [control.Node].

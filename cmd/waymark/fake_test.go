@@ -109,7 +109,7 @@ func (f fakeNode) Publish(_ context.Context, ids []string) ([]control.Summary, e
 	return make([]control.Summary, len(ids)), nil
 }
 
-func (f fakeNode) Export(_ context.Context, w io.Writer, _ []string) error {
+func (f fakeNode) Export(_ context.Context, w io.Writer, _ control.ExportOptions) error {
 	_, err := io.WriteString(w, "{\"id\":\"21\"}\n{\"id\":\"22\"}\n")
 	if f.scene == "degraded" {
 		return &control.Error{Code: "damaged", Message: "Listing 23 is damaged.", Next: "Restore it from a backup."}

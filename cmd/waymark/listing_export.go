@@ -3,7 +3,6 @@ package main
 import (
 	"archive/zip"
 	"bufio"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -49,8 +48,8 @@ func (m *Main) listingExportCommand() *cobra.Command {
   open-data  a zip file with all of these for anybody to use, with the licence and the
              checksum (SHA-256) of each file, and FILE.sha256 beside it
 
-With --public only what is published is written, without private parts; open-data
-and jsonld are always so. Without it the private parts are among them: treat the
+With --public only what is published is written, as it is published: without private
+parts, and without changes that are still drafts; open-data and jsonld are always so. Without it the private parts are among them: treat the
 file like the node's own data.
 
 Prefer xlsx to csv for telephone numbers and for texts of strangers: its cells are
@@ -72,17 +71,11 @@ is, for a sign that disarms formulas would spoil every number that begins with +
 			return err
 		}
 		defer node.Close()
-		if !x.public && x.form == "ndjson" { // as it comes, whatever is in it
-			return m.toFile(x.file, func(w io.Writer) error { return node.Export(cmd.Context(), w, ids) })
+		o := control.ExportOptions{IDs: ids, Published: x.public}
+		if x.form == "ndjson" { // as it comes, whatever is in it
+			return m.toFile(x.file, func(w io.Writer) error { return node.Export(cmd.Context(), w, o) })
 		}
-		docs, left, err := x.documents(cmd.Context(), node, ids)
-		if err != nil {
-			return err
-		}
-		if left > 0 {
-			fmt.Fprintf(m.Stderr, "Note: %s changes that are not published, and left out. Publish or unpublish them first.\n", count(left, "listing has", "listings have"))
-		}
-		return m.writeExport(x, docs)
+		return m.writeExport(x, ownListings(cmd.Context(), node, o)) // which can be read again and again
 	}
 	return cmd
 }
@@ -102,41 +95,6 @@ func (x *export) check(ids []string) error {
 	}
 	x.public = x.public || x.form == "open-data" || x.form == "jsonld"
 	return nil
-}
-
-// documents can be read again and again. left is how many listings are published and
-// have changes that are not.
-func (x *export) documents(ctx context.Context, node *control.Client, ids []string) (_ iter.Seq2[listing.Document, error], left int, err error) {
-	if !x.public {
-		return ownListings(ctx, node, ids), 0, nil
-	}
-	all, err := node.Listings(ctx, control.Filter{})
-	if err != nil {
-		return nil, 0, err
-	}
-	published := map[string]bool{}
-	for _, s := range all {
-		if len(ids) > 0 && !slices.Contains(ids, s.ID) {
-			continue
-		}
-		published[s.ID] = s.State == "published"
-		if s.State == "changed" {
-			left++
-		}
-	}
-	return func(yield func(listing.Document, error) bool) {
-		for d, err := range ownListings(ctx, node, ids) {
-			if err == nil {
-				if id, _ := d["id"].(string); !published[id] {
-					continue
-				}
-				d = d.Public()
-			}
-			if !yield(d, err) {
-				return
-			}
-		}
-	}, left, nil
 }
 
 // toFile writes to a new file, or to standard output.

@@ -81,7 +81,7 @@ func (m *Main) sheetRows(ctx context.Context, node *control.Client, path, mappin
 		return nil, nil, err
 	}
 	fmt.Fprintf(m.Stderr, "Note: %s is read as %s.\n", plain(t.Name), plain(t.ReadAs))
-	taken, err := sheet.Take(t, how, ownListings(ctx, node, nil), replace)
+	taken, err := sheet.Take(t, how, ownListings(ctx, node, control.ExportOptions{}), replace)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -102,13 +102,12 @@ func (m *Main) sheetRows(ctx context.Context, node *control.Client, path, mappin
 	}, taken.Duplicates, nil
 }
 
-// ownListings are the documents of own listings: all of them, or those with the
-// given ids.
-func ownListings(ctx context.Context, node *control.Client, ids []string) iter.Seq2[listing.Document, error] {
+// ownListings are the documents of own listings.
+func ownListings(ctx context.Context, node *control.Client, o control.ExportOptions) iter.Seq2[listing.Document, error] {
 	return func(yield func(listing.Document, error) bool) {
 		r, w := io.Pipe()
 		defer r.Close()
-		go func() { w.CloseWithError(node.Export(ctx, w, ids)) }() // ends with r
+		go func() { w.CloseWithError(node.Export(ctx, w, o)) }() // ends with r
 		lines := bufio.NewReaderSize(r, 64<<10)
 		for {
 			line, err := lines.ReadBytes('\n')

@@ -181,8 +181,8 @@ func (c *Client) Import(ctx context.Context, rows iter.Seq2[Row, error], o Impor
 
 // Export is as in [Node]. When it returns an error, what was written to w is not
 // whole.
-func (c *Client) Export(ctx context.Context, w io.Writer, ids []string) error {
-	raw, err := json.Marshal(request{IDs: ids})
+func (c *Client) Export(ctx context.Context, w io.Writer, o ExportOptions) error {
+	raw, err := json.Marshal(request{IDs: o.IDs, Published: o.Published})
 	if err != nil {
 		return err
 	}

@@ -59,9 +59,8 @@ type Node interface {
 	Confirm(ctx context.Context, ids []string) ([]Summary, error)
 	Delete(ctx context.Context, ids []string) ([]Summary, error)
 
-	// Export writes own listings with their private parts, one JSON document a
-	// line, by id. No ids means all.
-	Export(ctx context.Context, w io.Writer, ids []string) error
+	// Export writes own listings, one JSON document a line, by id.
+	Export(ctx context.Context, w io.Writer, options ExportOptions) error
 
 	// Invite makes an invitation that lets one country knock, once. Zero expiry
 	// means that of the policy.
@@ -198,6 +197,15 @@ type ImportOptions struct {
 	DryRun        bool // write nothing; the report tells what would be
 	Replace       bool // a document replaces the one here; otherwise absent fields stay as they are and null clears
 	RemoveMissing bool // listings that are not among the rows are removed
+}
+
+// ExportOptions say which own listings are written, and as what.
+type ExportOptions struct {
+	IDs []string // none means all
+	// Published writes what is in the feed now, under the ids that it has there:
+	// without private parts, drafts, and changes that are not published. Without
+	// it the documents come whole.
+	Published bool
 }
 
 // ImportReport is what an import did, in numbers of listings.

@@ -102,8 +102,8 @@ func (f *fake) Import(_ context.Context, rows iter.Seq2[control.Row, error], o c
 	return control.ImportReport{Added: len(f.rows)}, nil
 }
 
-func (f *fake) Export(_ context.Context, w io.Writer, ids []string) error {
-	f.ask("export %v", ids)
+func (f *fake) Export(_ context.Context, w io.Writer, o control.ExportOptions) error {
+	f.ask("export %v %t", o.IDs, o.Published)
 	return f.export(w)
 }
 
@@ -343,7 +343,7 @@ func TestExport(t *testing.T) {
 				return tt.end
 			}}
 			var out bytes.Buffer
-			err := client(t, f).Export(t.Context(), &out, []string{"1"})
+			err := client(t, f).Export(t.Context(), &out, control.ExportOptions{IDs: []string{"1"}, Published: true})
 			if tt.end == nil && err != nil || tt.end != nil && (!errors.Is(err, tt.end) || err.Error() != tt.end.Error()) {
 				t.Errorf("have %v, want %v", err, tt.end)
 			}

@@ -137,6 +137,7 @@ type request struct {
 	Expiry     time.Duration       `json:"expiry,omitempty"`
 	Invitation string              `json:"invitation,omitempty"`
 	Wait       bool                `json:"wait,omitempty"`
+	Published  bool                `json:"published,omitempty"`
 }
 
 func readRequest(r *http.Request, in any) error {
@@ -167,7 +168,7 @@ func export(n Node, w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
-	stream(w, "application/jsonl", func(w io.Writer) error { return n.Export(r.Context(), w, in.IDs) })
+	stream(w, "application/jsonl", func(w io.Writer) error { return n.Export(r.Context(), w, ExportOptions{in.IDs, in.Published}) })
 }
 
 func fail(w http.ResponseWriter, err error) {

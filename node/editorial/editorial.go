@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"slices"
 	"sync"
@@ -440,12 +439,4 @@ func (d *Desk) summaries(docs []store.Own) ([]control.Summary, error) {
 func (d *Desk) Document(id string) ([]byte, bool, error) {
 	own, ok, err := d.o.Store.Own(Key(id))
 	return own.Document, ok, err
-}
-
-// Export writes own documents whole, one JSON document a line.
-func (d *Desk) Export(_ context.Context, w io.Writer, ids []string) error {
-	return d.each(ids, func(own store.Own) error {
-		_, err := w.Write(append(slices.Clone(own.Document), '\n'))
-		return err
-	})
 }

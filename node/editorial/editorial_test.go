@@ -458,7 +458,7 @@ func TestExport(t *testing.T) {
 	docs[0]["left_over"] = map[string]any{"column": "private"}
 	h.take(control.ImportOptions{Publish: true}, docs...)
 	var out bytes.Buffer
-	if err := h.desk.Export(context.Background(), &out, nil); err != nil {
+	if err := h.desk.Export(context.Background(), &out, control.ExportOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
@@ -480,7 +480,7 @@ func TestExport(t *testing.T) {
 	}
 	back.take(control.ImportOptions{}, again...)
 	var second bytes.Buffer
-	if err := back.desk.Export(context.Background(), &second, nil); err != nil || second.String() != out.String() {
+	if err := back.desk.Export(context.Background(), &second, control.ExportOptions{}); err != nil || second.String() != out.String() {
 		t.Errorf("the round trip is not exact: %v", err)
 	}
 }
