@@ -376,6 +376,37 @@ func TestTheLeaderIsCutOff(t *testing.T) {
 	})
 }
 
+// TestALeaderThatWasCutOffStops: raft's pipeline to a follower can hang for ever
+// when the line goes while entries are under way, and a node could then not be
+// stopped any more.
+func TestALeaderThatWasCutOffStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, pl, de, lt := three(t)
+		defer f.end()
+		for range 12 {
+			l := f.leader()
+			for _, n := range []*node{pl, de, lt} {
+				if n != l {
+					f.net.Cut(host(l), host(n))
+				}
+			}
+			_, _ = l.Propose(t.Context(), l.Invite(t, l.State(), "FI"))
+			f.within(time.Minute, "another leader", func() bool { return f.leader() != l })
+			f.net.HealAll()
+			f.within(time.Minute, "all alike", f.same)
+			stopped := make(chan struct{})
+			go func() { l.halt(); close(stopped) }()
+			select {
+			case <-stopped:
+			case <-time.After(5 * time.Minute):
+				panic("a leader that was cut off does not stop") // nor could this test end
+			}
+			l.start()
+			f.within(time.Minute, "three keep the registry", func() bool { return f.voters(l, 3) })
+		}
+	})
+}
+
 func TestAMajorityIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, pl, de, lt := three(t)

@@ -51,9 +51,13 @@ func newDoor(v *voter) *door {
 	return d
 }
 
+// transport speaks raft over s. One message is under way to a voter at a time:
+// with a second one, raft's pipeline hangs for ever when the line goes at the
+// wrong moment (what reads the answers waits for who sends, and the other way
+// round), that voter gets nothing any more, and raft cannot be stopped.
 func (d *door) transport(s raft.StreamLayer) *raft.NetworkTransport {
 	return raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: s, MaxPool: 3, Timeout: rpcTimeout, Logger: d.v.k.raftLogger(),
+		Stream: s, MaxPool: 3, MaxRPCsInFlight: 1, Timeout: rpcTimeout, Logger: d.v.k.raftLogger(),
 	})
 }
 
