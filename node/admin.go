@@ -314,6 +314,9 @@ func (n *Node) Countries() []listing.CountryView {
 	return out
 }
 
+// CountHidden counts the listings of countries that are held here and not shown, for the API.
+func (n *Node) CountHidden(countries []string) int { return n.catalog.CountHidden(countries) }
+
 // Search answers one question, for the pages and the API.
 func (n *Node) Search(ctx context.Context, q search.Query) (search.Answer, error) {
 	return n.catalog.Search(ctx, q)

@@ -172,15 +172,15 @@ func (c *Catalog) Get(_ context.Context, id string) (listing.Published, error) {
 }
 
 func (c *Catalog) get(id uuid.UUID) (none listing.Published, err error) {
-	origin, change, signed, err := c.record(feed.Key(id))
+	signed, err := c.record(feed.Key(id))
 	if err != nil {
 		return none, err
 	}
+	origin, at := signed.origin, spot{signed.origin, signed.change.Key}
 	country, l := c.o.Country(origin), signed.view
 	if country == "" || l.VisibilityValue() == listing.VisibleNobody {
 		return none, listing.ErrNotFound
 	}
-	at := spot{origin, change.Key}
 	if h, hidden := c.o.Hidden(at.origin, at.key); hidden {
 		return none, &listing.HiddenError{ID: id.String(), Country: country, Hiding: h}
 	}

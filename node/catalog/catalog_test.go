@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -273,5 +274,56 @@ func TestAsOf(t *testing.T) {
 	s.append(a, false)
 	if got := s.catalog.AsOf(a.Origin()); !got.Equal(feedtest.Now) {
 		t.Errorf("AsOf = %s", got)
+	}
+}
+
+// TestShownIsWhatIsStored: as soon as a step is applied everybody reads what it
+// says, however busy the readers are who read what was there before.
+func TestShownIsWhatIsStored(t *testing.T) {
+	s := newShelf(t)
+	a := s.f.Author("ada")
+	k := s.put(a, 1, nil)
+	id := uuid.UUID(k).String()
+	s.append(a, false)
+	ctx, stop := context.WithCancel(context.Background())
+	var readers sync.WaitGroup
+	defer readers.Wait()
+	defer stop()
+	for range 2 {
+		readers.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := s.catalog.Get(ctx, id); err != nil && !errors.Is(err, listing.ErrNotFound) {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for round := range 40 {
+		name := fmt.Sprintf("Round %d", round)
+		s.put(a, 1, func(d listing.Document) { d["name"] = name })
+		s.append(a, round%3 == 0)
+		if p, err := s.catalog.Get(ctx, id); err != nil || p.Listing.Name != name {
+			t.Fatalf("after %s was published: %v, %v", name, p.Listing, err)
+		}
+		s.put(a, 2+round, nil) // another listing changes: this one stays as it is
+		s.append(a, false)
+		if p, err := s.catalog.Get(ctx, id); err != nil || p.Listing.Name != name {
+			t.Fatalf("after another was published: %v, %v", p.Listing, err)
+		}
+		if round%2 == 0 {
+			a.Delete(k)
+		} else {
+			a.Erase(k)
+		}
+		s.append(a, round%5 == 0)
+		if _, err := s.catalog.Get(ctx, id); !errors.Is(err, listing.ErrNotFound) {
+			t.Fatalf("after it was deleted: %v", err)
+		}
+	}
+	stop()
+	readers.Wait()
+	if s.catalog.Keeps(k) {
+		t.Error("what was erased is still kept in memory")
 	}
 }

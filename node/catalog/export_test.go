@@ -1,6 +1,10 @@
 package catalog
 
-import "context"
+import (
+	"context"
+
+	"github.com/2ps-project/waymark/federation/feed"
+)
 
 // ResumeSaved brings a saved index up to date, and tells whether it could.
 func (c *Catalog) ResumeSaved(ctx context.Context) (bool, error) {
@@ -8,3 +12,6 @@ func (c *Catalog) ResumeSaved(ctx context.Context) (bool, error) {
 	defer c.mu.Unlock()
 	return c.resume(ctx)
 }
+
+// Keeps tells whether a listing is kept decoded.
+func (c *Catalog) Keeps(id feed.Key) bool { return c.shown.get(id) != nil }

@@ -50,6 +50,21 @@ func (c *Catalog) Refresh(ctx context.Context) error {
 	return c.index(ctx, spots)
 }
 
+// CountHidden is how many listings of some countries are held here and not shown;
+// of all countries where none is given.
+func (c *Catalog) CountHidden(countries []string) (n int) {
+	asked := func(o identity.OriginID) bool {
+		country := c.o.Country(o)
+		return country != "" && (len(countries) == 0 || slices.ContainsFunc(countries, func(s string) bool { return strings.EqualFold(s, country) }))
+	}
+	for _, at := range c.side.Load().listed(asked) {
+		if _, still := c.o.Hidden(at.origin, at.key); still {
+			n++
+		}
+	}
+	return n
+}
+
 // Hidden are the listings of a feed that are held here and not shown, in groups
 // of one reason each, the largest first.
 func (c *Catalog) Hidden(o identity.OriginID) []listing.HiddenCount {

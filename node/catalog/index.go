@@ -129,6 +129,7 @@ func (c *Catalog) take(batch *search.Batch, s *side, country string, at spot, re
 		batch.Put = append(batch.Put, doc)
 	} else {
 		batch.Delete = append(batch.Delete, ref)
+		c.shown.drop(id)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	_ "time/tzdata" // a node must know its zones on any machine
 )
@@ -95,8 +96,18 @@ func (h *Hours) Location() (*time.Location, error) {
 	if h.Zone == "" || h.Zone == "Local" {
 		return nil, errors.New("the hours name no time zone")
 	}
-	return time.LoadLocation(h.Zone)
+	if z, ok := zones.Load(h.Zone); ok {
+		return z.(*time.Location), nil
+	}
+	z, err := time.LoadLocation(h.Zone) // reads a file
+	if err != nil {
+		return nil, err
+	}
+	zones.Store(h.Zone, z)
+	return z, nil
 }
+
+var zones sync.Map // name → *time.Location; only names that exist, so it is bounded
 
 // minutes is one opening on one date, in minutes of the wall clock from its
 // midnight; closes may lie on the next date.

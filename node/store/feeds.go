@@ -100,6 +100,7 @@ func (s *Store) Apply(_ context.Context, v *feed.Verified) error {
 	l := s.locks(v.Origin())
 	l.write.Lock()
 	defer l.write.Unlock()
+	defer s.version.Add(1) // whatever came of it, and before anybody is told
 	if err := s.apply(l, v); err != nil {
 		return fmt.Errorf("apply head %d: %w", v.Head().N, err)
 	}

@@ -26,6 +26,10 @@ func (s *Store) Find(id feed.Key) (o identity.OriginID, c feed.Change, err error
 	return o, c, err
 }
 
+// Version changes with every step of any feed. What [Store.Find] answered holds as
+// long as the version is the one that was read before it was asked.
+func (s *Store) Version() uint64 { return s.version.Load() }
+
 // claim is the record that an id belongs to.
 type claim struct {
 	origin identity.OriginID

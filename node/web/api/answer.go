@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +27,9 @@ type Catalog interface {
 	Keys(ctx context.Context, q search.Query, prefix string) ([]string, string, error)
 	// KeyOwner returns the first listing that has a key; false = none.
 	KeyOwner(ctx context.Context, q search.Query, key string) (search.Ref, bool, error)
+	// CountHidden counts the listings that this node holds and does not show: those of
+	// some countries, in any case, or of all where none is given.
+	CountHidden(countries []string) int
 	// Countries returns every member, in any order.
 	Countries() []listing.CountryView
 	// Sheet returns what a country says about itself; false when there is
@@ -148,14 +150,7 @@ func Search(ctx context.Context, c Catalog, q Question, clock Clock) (Answer, er
 		}
 		a.Facets[string(facet)] = list
 	}
-	for _, v := range c.Countries() {
-		if len(q.Countries) > 0 && !slices.ContainsFunc(q.Countries, func(s string) bool { return strings.EqualFold(s, v.Code) }) {
-			continue
-		}
-		for _, h := range v.Hidden {
-			a.Hidden += h.Count
-		}
-	}
+	a.Hidden = c.CountHidden(q.Countries)
 	w := writer{ctx: ctx, c: c, q: q, clock: clock}
 	if q.Highlight && q.Text != "" {
 		w.marks = search.NewHighlighter(q.Text, q.Language, found.Corrected)

@@ -96,6 +96,16 @@ func (c *Catalog) Countries() []listing.CountryView {
 	return members
 }
 
+// CountHidden counts what is hidden of some countries, or of all.
+func (c *Catalog) CountHidden(countries []string) (n int) {
+	for _, p := range c.Listings {
+		if _, hidden := c.Hidden[p.Listing.ID]; hidden && (len(countries) == 0 || slices.Contains(countries, p.Country)) {
+			n++
+		}
+	}
+	return n
+}
+
 // Get finds a listing by id.
 func (c *Catalog) Get(_ context.Context, id string) (listing.Published, error) {
 	if c.Err != nil {
