@@ -1,11 +1,9 @@
 package listing
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"reflect"
 	"strconv"
@@ -46,13 +44,12 @@ func ParseJSON(b []byte) (Document, error) {
 	case !utf8.Valid(b):
 		return nil, fmt.Errorf("%w: the text is not UTF-8", ErrMalformed)
 	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.UseNumber()
-	v, err := readJSON(dec, MaxDepth)
+	r := jsonReader{b: b}
+	v, err := r.value(MaxDepth)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrMalformed, err)
 	}
-	if _, err := dec.Token(); err != io.EOF {
+	if r.space(); r.at < len(b) {
 		return nil, fmt.Errorf("%w: something follows the end of the object", ErrMalformed)
 	}
 	tree, ok := v.(map[string]any)
@@ -60,62 +57,6 @@ func ParseJSON(b []byte) (Document, error) {
 		return nil, fmt.Errorf("%w: want an object, have %s", ErrMalformed, typeName(v))
 	}
 	return tree, nil
-}
-
-// readJSON reads the next value; depth is how many levels it may still open.
-func readJSON(dec *json.Decoder, depth int) (any, error) {
-	tok, err := dec.Token()
-	if err != nil {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, err
-	}
-	switch t := tok.(type) {
-	case json.Number:
-		return parseNumber(t.String())
-	case json.Delim:
-		if depth == 0 {
-			return nil, fmt.Errorf("it is nested deeper than %d levels", MaxDepth)
-		}
-		if t == '[' {
-			return readList(dec, depth-1)
-		}
-		return readObject(dec, depth-1)
-	}
-	return tok, nil // string, bool, nil
-}
-
-func readList(dec *json.Decoder, depth int) (any, error) {
-	list := []any{}
-	for dec.More() {
-		v, err := readJSON(dec, depth)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, v)
-	}
-	_, err := dec.Token()
-	return list, err
-}
-
-func readObject(dec *json.Decoder, depth int) (any, error) {
-	tree := map[string]any{}
-	for dec.More() {
-		tok, err := dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		key := tok.(string) // the decoder has made sure of it
-		if _, twice := tree[key]; twice {
-			return nil, fmt.Errorf("the field %q stands twice in one object", key)
-		}
-		if tree[key], err = readJSON(dec, depth); err != nil {
-			return nil, err
-		}
-	}
-	_, err := dec.Token()
-	return tree, err
 }
 
 // parseNumber keeps whole numbers whole and refuses what no type can hold.
@@ -150,17 +91,21 @@ func canonicalFloat(f float64) any {
 // holds what JSON cannot say, which neither [ParseJSON] nor [DecodeDocument]
 // ever gives.
 func (d Document) JSON() []byte {
-	v, err := canonical(map[string]any(d), MaxDepth)
+	b, err := d.AppendJSON(nil)
 	if err != nil {
 		return nil
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if enc.Encode(v) != nil {
-		return nil
+	return b
+}
+
+// AppendJSON is [Document.JSON] behind what b holds; b as it was where there is an
+// error.
+func (d Document) AppendJSON(b []byte) ([]byte, error) {
+	w := jsonWriter{b: b}
+	if err := w.object(d, MaxDepth); err != nil {
+		return b, fmt.Errorf("%w: %v", ErrMalformed, err)
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return w.b, nil
 }
 
 var (
@@ -203,7 +148,7 @@ func mustDecode(o cbor.DecOptions) cbor.DecMode {
 // [MaxDepth]. It encodes what it is given: call [Document.Public] first for what is to be
 // signed.
 func (d Document) Encode() ([]byte, error) {
-	v, err := canonical(map[string]any(d), MaxDepth)
+	v, err := canonicalDocument(d)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrMalformed, err)
 	}
@@ -231,11 +176,92 @@ func DecodeDocument(body []byte) (Document, error) {
 	if tree == nil {
 		return nil, fmt.Errorf("%w: want an object, have nothing", ErrMalformed)
 	}
-	v, err := canonical(tree, MaxDepth)
-	if err != nil {
+	if err := settle(tree, MaxDepth); err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrMalformed, err)
 	}
-	return v.(map[string]any), nil
+	return tree, nil
+}
+
+// settle makes a decoded tree canonical where it stands: nobody else has it.
+func settle(v any, depth int) error {
+	var err error
+	one := func(x any) any {
+		switch x.(type) {
+		case map[string]any, []any:
+			if err == nil {
+				err = settle(x, depth-1)
+			}
+			return x
+		}
+		c, e := canonical(x, 0)
+		if err == nil {
+			err = e
+		}
+		return c
+	}
+	if depth == 0 {
+		return errDeep
+	}
+	switch t := v.(type) {
+	case map[string]any:
+		for k, x := range t {
+			switch x.(type) {
+			case string, nil, bool, int64:
+				continue // as it should be: the decoder has looked at the text
+			}
+			t[k] = one(x)
+		}
+	case []any:
+		for i, x := range t {
+			t[i] = one(x)
+		}
+	}
+	return err
+}
+
+// canonicalDocument is what [canonical] makes of a document; itself where it is
+// canonical, so it is only to be read.
+func canonicalDocument(d Document) (any, error) {
+	if isCanonical(map[string]any(d), MaxDepth) {
+		return map[string]any(d), nil
+	}
+	return canonical(map[string]any(d), MaxDepth)
+}
+
+// isCanonical reports whether [canonical] would make an equal copy.
+func isCanonical(v any, depth int) bool {
+	switch t := v.(type) {
+	case nil, bool, int64:
+		return true
+	case string:
+		return utf8.ValidString(t)
+	case uint64:
+		return t > math.MaxInt64
+	case float64:
+		_, whole := canonicalFloat(t).(int64)
+		return !whole && !math.IsNaN(t) && !math.IsInf(t, 0)
+	case map[string]any:
+		if depth == 0 {
+			return false
+		}
+		for k, x := range t {
+			if !utf8.ValidString(k) || !isCanonical(x, depth-1) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		if depth == 0 {
+			return false
+		}
+		for _, x := range t {
+			if !isCanonical(x, depth-1) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
 }
 
 // canonical returns a copy of a tree that shares nothing with it and holds only
@@ -246,7 +272,7 @@ func canonical(v any, depth int) (any, error) {
 		return t, nil
 	case string:
 		if !utf8.ValidString(t) {
-			return nil, errors.New("a text is not UTF-8")
+			return nil, errText
 		}
 		return t, nil
 	case int:
@@ -281,7 +307,7 @@ func canonical(v any, depth int) (any, error) {
 
 func canonicalMap(m map[string]any, depth int) (any, error) {
 	if depth == 0 {
-		return nil, fmt.Errorf("it is nested deeper than %d levels", MaxDepth)
+		return nil, errDeep
 	}
 	out := make(map[string]any, len(m))
 	for k, v := range m {
@@ -299,7 +325,7 @@ func canonicalMap(m map[string]any, depth int) (any, error) {
 
 func canonicalList[T any](list []T, depth int) (any, error) {
 	if depth == 0 {
-		return nil, fmt.Errorf("it is nested deeper than %d levels", MaxDepth)
+		return nil, errDeep
 	}
 	out := make([]any, len(list))
 	for i, v := range list {

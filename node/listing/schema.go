@@ -1,6 +1,7 @@
 package listing
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ type shape struct {
 	kind   kind
 	elem   *shape           // of a list or of a map
 	fields map[string]field // of an object, by JSON name
+	sorted []string         // the names of fields
 }
 
 type kind int
@@ -83,18 +85,9 @@ func shapeOf(t reflect.Type, seen map[reflect.Type]*shape) *shape {
 			}
 			s.fields[name] = field{shapeOf(f.Type, seen), f.Index, share(f.Tag.Get("share"))}
 		}
+		s.sorted = slices.Sorted(maps.Keys(s.fields))
 	default:
 		panic("listing: no shape for " + t.String()) // a type of this package, seen by every test
 	}
 	return s
-}
-
-// names returns the names of the fields in order.
-func (s *shape) names() []string {
-	names := make([]string, 0, len(s.fields))
-	for name := range s.fields {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }

@@ -18,7 +18,7 @@ func (d Document) Listing() (*Listing, Faults) {
 // [MaxBody].
 func (d Document) Read() (l *Listing, public []byte, faults Faults) {
 	l = &Listing{}
-	tree, err := canonical(map[string]any(d), MaxDepth)
+	tree, err := canonicalDocument(d)
 	if err != nil {
 		return l, nil, Faults{{"", CodeMalformed, "This listing cannot be read: " + err.Error() + ". Correct it and try again."}}
 	}
@@ -125,7 +125,7 @@ func fillObject(v reflect.Value, s *shape, tree map[string]any, path string, fau
 		path += "."
 	}
 	if s.kind == kindObject {
-		for _, name := range s.names() {
+		for _, name := range s.sorted {
 			if x, ok := tree[name]; ok {
 				fill(v.FieldByIndex(s.fields[name].index), s.fields[name].shape, x, path+name, faults)
 			}
