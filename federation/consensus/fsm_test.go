@@ -206,3 +206,24 @@ func FuzzOrdered(f *testing.F) {
 		}
 	})
 }
+
+// FuzzEntry: an entry that raft may hear is one that raft can keep and read
+// again, whatever a hostile leader makes of it.
+func FuzzEntry(f *testing.F) {
+	id := registrytest.New(f, "PL").Node()
+	servers := raft.Configuration{Servers: []raft.Server{{Suffrage: raft.Voter, ID: raft.ServerID(id.String() + "/01234567"), Address: address(id)}}}
+	f.Add(uint8(raft.LogConfiguration), raft.EncodeConfiguration(servers), []byte(nil))
+	f.Add(uint8(raft.LogConfiguration), raft.EncodeConfiguration(raft.Configuration{}), []byte(nil))
+	f.Add(uint8(raft.LogConfiguration), bytes.Repeat([]byte{0xdf, 0xff}, 8), []byte(nil))
+	f.Add(uint8(raft.LogNoop), []byte(nil), []byte(nil))
+	good := logged(f, 1, identity.Hash{}, []byte("entry"))
+	f.Add(uint8(good.Type), good.Data, good.Extensions)
+	f.Fuzz(func(t *testing.T, kind uint8, data, extensions []byte) {
+		if checkEntry(&raft.Log{Type: raft.LogType(kind), Data: data, Extensions: extensions}) != nil {
+			return
+		}
+		if raft.LogType(kind) == raft.LogConfiguration && len(raft.DecodeConfiguration(data).Servers) == 0 {
+			t.Error("a configuration without servers is heard")
+		}
+	})
+}
