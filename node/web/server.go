@@ -3,6 +3,7 @@
 package web
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -120,8 +121,14 @@ func front(pages *public.Site, answers http.Handler) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A machine that asks much waits for the processor, a reader for the line.
+	fast, err := gzhttp.NewWrapper(gzhttp.MinSize(minGzip), gzhttp.CompressionLevel(gzip.BestSpeed))
+	if err != nil {
+		return nil, err
+	}
+	site, machines := wrap(pages), fast(answers)
 	limit := newLimiter(time.Now)
-	return wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS != nil {
 			// Three months, this host only: a node that is cut off must not
 			// lock its own readers out for longer.
@@ -141,11 +148,11 @@ func front(pages *public.Site, answers http.Handler) (http.Handler, error) {
 			r = r.WithContext(ctx)
 		}
 		if api.Owns(r.URL.Path) {
-			answers.ServeHTTP(w, r)
+			machines.ServeHTTP(w, r)
 			return
 		}
-		pages.ServeHTTP(w, r)
-	})), nil
+		site.ServeHTTP(w, r)
+	}), nil
 }
 
 // Public returns the handler of the public listener.

@@ -255,13 +255,13 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, body []byte) {
 }
 
 func (a *API) sendAs(w http.ResponseWriter, r *http.Request, kind string, body []byte) {
-	sum := sha256.Sum256(body)
-	tag := `W/"` + hex.EncodeToString(sum[:12]) + `"`
 	h := w.Header()
 	if a.opt.Demo {
 		h.Set("X-Waymark-Notice", demoNotice)
 	}
 	if h.Get("Cache-Control") != "no-store" {
+		sum := sha256.Sum256(body)
+		tag := `W/"` + hex.EncodeToString(sum[:12]) + `"`
 		h.Set("ETag", tag)
 		if matches(r.Header.Get("If-None-Match"), tag) {
 			w.WriteHeader(http.StatusNotModified)
