@@ -2,6 +2,7 @@ package editorial
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -57,15 +58,15 @@ func (d *Desk) Reclaim(view feed.StoreView) (int, error) {
 }
 
 // Published is how many records the own feed should have: one for each document
-// that was published and not taken back, and the overlays.
+// that was published and not taken back, the overlays, and the country sheet.
 func (d *Desk) Published() (n uint64, err error) {
-	err = d.o.Store.EachOwn(func(own store.Own) error {
-		if own.Published != (identity.Hash{}) {
-			n++
-		}
-		return nil
-	})
-	if err != nil {
+	if n, err = d.o.Store.PublishedOwn(); err != nil {
+		return n, err
+	}
+	switch _, err := d.Sheet(); {
+	case err == nil:
+		n++
+	case !errors.Is(err, listing.ErrNoSheet):
 		return n, err
 	}
 	return n, d.eachOverlay(func(feed.Key, listing.Overlay) error { n++; return nil })

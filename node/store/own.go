@@ -93,6 +93,34 @@ func (s *Store) EachOwn(f func(Own) error) error {
 	})
 }
 
+// PublishedOwn counts the documents that were published and not taken back. Where
+// a mark says it, the document itself is not read.
+func (s *Store) PublishedOwn() (n uint64, err error) {
+	err = s.db.View(func(txn *badger.Txn) error {
+		return scan(txn, key(prefixOwn), false, func(item *badger.Item) error {
+			mark, err := raw(txn, key(prefixShown, feed.Key(item.Key()[1:])))
+			if err != nil {
+				return err
+			}
+			published := false
+			if len(mark) == len(identity.Hash{}) {
+				published = identity.Hash(mark) != identity.Hash{}
+			} else { // none, or of an older version
+				d, err := s.own(txn, item)
+				if err != nil {
+					return err
+				}
+				published = d.Published != identity.Hash{}
+			}
+			if published {
+				n++
+			}
+			return nil
+		})
+	})
+	return n, err
+}
+
 // PutOwn keeps documents, in several transactions when they are many: each one
 // is kept whole.
 func (s *Store) PutOwn(docs ...Own) error {

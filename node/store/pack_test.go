@@ -139,6 +139,9 @@ func TestMarkOwn(t *testing.T) {
 		if err != nil || !ok || got.State() != want {
 			t.Errorf("Own = %q, %t, %v; want %q", got.State(), ok, err, want)
 		}
+		if n, err := s.PublishedOwn(); err != nil || (n == 1) != (want != "draft") {
+			t.Errorf("PublishedOwn = %d, %v; the document is %q", n, err, want)
+		}
 		if err := s.EachOwn(func(each store.Own) error {
 			if each.Key != k || each.State() != want {
 				t.Errorf("EachOwn: %s is %q, want %q", each.Key, each.State(), want)
