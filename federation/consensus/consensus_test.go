@@ -287,12 +287,8 @@ func TestAWipedVoterElectsNobody(t *testing.T) {
 		first := pl.propose(pl.Invite(t, pl.State(), "FI"))
 		f.within(10*time.Second, "the second has it", func() bool { return de.State().Seq() >= first })
 
-		de.halt()
 		pl.halt()
-		if err := os.RemoveAll(filepath.Join(de.dir, "raft")); err != nil {
-			t.Fatal(err)
-		}
-		de.chain = new(consensus.MemoryChain)
+		de.wipe()
 		f.net.HealAll()
 		de.start()
 		time.Sleep(2 * time.Minute)

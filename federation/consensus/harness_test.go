@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -138,8 +139,11 @@ func (n *node) start() {
 	}
 	o := consensus.Options{Dir: n.dir, Self: n.Keys.Node, Network: tr, Chain: disk{n.chain, &n.full}, Bootstrap: n.bootstrap, Logger: log}
 	if n.empty {
-		if pl := n.f.nodes["PL"]; pl != n {
-			o.Federation, o.Contacts = pl.State().Federation(), []identity.NodeID{pl.Node()}
+		for _, contact := range n.f.nodes {
+			if contact != n && contact.State() != nil {
+				o.Federation = contact.State().Federation()
+				o.Contacts = append(o.Contacts, contact.Node())
+			}
 		}
 	}
 	if n.heads != nil {
@@ -256,4 +260,18 @@ func three(t *testing.T) (*federation, *node, *node, *node) {
 	pl := f.nodes["PL"]
 	f.within(time.Minute, "three voters", func() bool { return f.voters(pl, 3) && f.voters(de, 3) && f.voters(lt, 3) })
 	return f, pl, de, lt
+}
+
+// wipe takes everything from a node but its keys and what it knows of whom to
+// ask. It is started with nothing.
+func (n *node) wipe() {
+	n.f.t.Helper()
+	n.halt()
+	if err := os.RemoveAll(filepath.Join(n.dir, "raft")); err != nil {
+		n.f.t.Fatal(err)
+	}
+	n.chain, n.empty, n.bootstrap = new(consensus.MemoryChain), true, false
+	if n.heads != nil {
+		n.heads = drawer{}
+	}
 }

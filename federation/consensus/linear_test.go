@@ -98,6 +98,8 @@ type world struct {
 	mu      sync.Mutex
 	history []porcupine.Operation
 	lost    int // answers
+
+	wiped *node // that has lost its disk last, or nil
 }
 
 // client does one thing after another at one node until ctx ends.
@@ -105,8 +107,8 @@ func (w *world) client(ctx context.Context, number int, n *node, r *rand.Rand) {
 	for ctx.Err() == nil {
 		time.Sleep(time.Duration(r.IntN(1500)) * time.Millisecond)
 		k := n.state.Load()
-		if k == nil || k.State() == nil {
-			continue
+		if k == nil || k.State() == nil || len(k.State().Members()) < len(w.members) {
+			continue // without a disk, for the moment
 		}
 		in := asked{key: []string{"PL", "DE", "one", "two", "three", "four"}[r.IntN(6)], by: n.Country}
 		switch in.op = r.IntN(4); {
@@ -244,7 +246,7 @@ func (w *world) disturb(r *rand.Rand) string {
 	length := time.Duration(1+r.IntN(1+r.IntN(20))) * time.Second
 	victim := w.nodes[w.members[r.IntN(len(w.members))]]
 	what := ""
-	switch r.IntN(6) {
+	switch r.IntN(7) {
 	case 0:
 		what = "the leader is cut off"
 		w.net.Partition([]string{host(leader)}, others)
@@ -276,6 +278,15 @@ func (w *world) disturb(r *rand.Rand) string {
 		victim.start()
 		time.Sleep(length)
 		victim.halt()
+		victim.start()
+	case 6:
+		w.within(5*time.Minute, "the one before is back", func() bool { return w.wiped == nil || w.wiped.Status().Voting })
+		for !victim.Status().Voting { // the others have nothing that counts
+			victim = w.nodes[w.members[r.IntN(len(w.members))]]
+		}
+		what, w.wiped = victim.Country+" loses its disk", victim
+		victim.wipe()
+		time.Sleep(length)
 		victim.start()
 	}
 	time.Sleep(length)
