@@ -461,6 +461,8 @@ func TestAWaitingCommandHearsThatTheNodeStops(t *testing.T) {
 
 func FuzzRows(f *testing.F) {
 	f.Add([]byte("{\"r\":{\"row\":\"line 1\",\"document\":{\"id\":\"1\"}}}\n{\"done\":1}\n"))
+	f.Add([]byte("{\"r\":{\"row\":\"line 1\",\"document\":null},\"size\":10}\n{\"id\":\"1\"}{\"done\":1}\n"))
+	f.Add([]byte("{\"r\":{},\"size\":-1}\n{\"done\":1}\n"))
 	f.Add([]byte("{\"done\":0}"))
 	f.Add([]byte("{\"r\":{}}\n{\"done\":2}\n{}"))
 	f.Fuzz(func(t *testing.T, body []byte) {

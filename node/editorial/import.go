@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"runtime"
+	"slices"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
@@ -151,17 +152,27 @@ func (in *intake) look(row control.Row) (l looked) {
 	if err == nil {
 		l.id, _ = doc["id"].(string)
 	}
+	l.faults = slices.Clip(row.Faults)
+	add := func(faults listing.Faults) {
+		for _, f := range asFaults(faults) {
+			// The reader of the file may have said so, and in which column it stands.
+			said := func(r control.Fault) bool { return r.Code == f.Code && r.Message == f.Message }
+			if !slices.ContainsFunc(row.Faults, said) {
+				l.faults = append(l.faults, f)
+			}
+		}
+	}
 	switch {
-	case len(row.Faults) > 0:
-		l.faults = row.Faults
+	case err != nil && len(row.Faults) > 0: // they say why
 	case err != nil:
-		l.faults = asFaults(listing.Faults{{Code: listing.CodeMalformed, Message: err.Error()}})
-	case l.id == "":
-		l.faults = asFaults(listing.Faults{{Path: "id", Code: listing.CodeMissing, Message: "The listing has no id. Give it one that stays the same for ever, best a UUID."}})
+		add(listing.Faults{{Code: listing.CodeMalformed, Message: err.Error()}})
+	case l.id == "": // nothing becomes of it; all the same everything that is wrong is told
+		view, faults := doc.Listing()
+		add(append(faults, view.CheckServe()...))
 	default:
 		var faults listing.Faults
 		faults, l.err = in.merged(&l, doc)
-		l.faults = asFaults(faults)
+		add(faults)
 	}
 	return l
 }

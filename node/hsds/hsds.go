@@ -20,8 +20,9 @@ const Version = "3.2.3"
 
 // The limits of what is read. They hold before anything is built.
 const (
-	MaxTotal = 256 << 20 // bytes of a file, or of all tables of a package once unpacked
-	MaxTable = 64 << 20  // bytes of one table
+	MaxTotal   = 256 << 20 // bytes of all tables of a package once unpacked
+	MaxTable   = 64 << 20  // bytes of one table
+	MaxElement = 64 << 20  // bytes of one line of NDJSON or one element of a list: a service, or an organization with all of its
 )
 
 // ErrFormat is returned for a file that is none of the formats that [Read] knows.
@@ -34,8 +35,7 @@ type Row struct {
 	Where string
 	// Document is the service; nil when it cannot be read at all.
 	Document listing.Document
-	// Faults keep the row from being taken in: it cannot be read, lacks what
-	// every listing must have, or holds values of the wrong type. All at once.
+	// Faults keep the row from being taken in: it cannot be read. All at once.
 	Faults listing.Faults
 	// Notes do not keep it from being taken in. They say what of a tabular
 	// package was left out since it belongs to no service; what belongs to none in
@@ -43,9 +43,11 @@ type Row struct {
 	Notes listing.Faults
 }
 
-// Read reads all services of a file or folder. The error says why the whole
-// cannot be read ([ErrFormat], or that of the file system); what is wrong with
-// one service stands in its row. These are known:
+// Rows reads the services of a file or folder, one at a time. An error says why the
+// whole cannot be read ([ErrFormat], or that of the file system) and ends it; what
+// keeps one service from being read stands in its row. Whether a service that can be
+// read is fit to be taken in, and whether its id stands twice, is for the node to say
+// that takes it in. These are known:
 //
 //   - JSON: one service; a list; a page {"contents": […]}; an organization
 //     with its services nested, one or a list
@@ -53,24 +55,15 @@ type Row struct {
 //   - the tabular package of HSDS: a folder or a zip file with services.csv and any
 //     of the other 23 tables, separated by commas or semicolons, in UTF-8
 //   - a services.csv alone
-func Read(path string) ([]Row, error) {
-	var rows []Row
-	for row, err := range Rows(path) {
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, row)
-	}
-	return rows, nil
-}
-
-// Rows is [Read] one row at a time: JSON is not held in memory as a whole, the
-// tables of a package are. It ends after the first error.
+//
+// JSON may be of any size: one element of its list, or one line, is in memory at a
+// time. The tables of a package are all.
 func Rows(path string) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		seen := map[string]string{} // id → where
 		err := open(path, func(row Row) bool {
-			row.check(seen)
+			if row.Document != nil {
+				Strip(row.Document)
+			}
 			return yield(row, nil)
 		})
 		if err != nil && !errors.Is(err, errStop) {
@@ -81,26 +74,6 @@ func Rows(path string) iter.Seq2[Row, error] {
 
 // errStop ends reading when the caller has had enough.
 var errStop = errors.New("stopped")
-
-// check adds what is wrong with a document that could be read.
-func (r *Row) check(seen map[string]string) {
-	if r.Document == nil {
-		return
-	}
-	Strip(r.Document)
-	l, faults := r.Document.Listing()
-	r.Faults = append(r.Faults, faults...)
-	r.Faults = append(r.Faults, l.CheckServe()...)
-	if l.ID == "" {
-		return
-	}
-	if first, twice := seen[l.ID]; twice {
-		r.Faults = append(r.Faults, listing.Fault{Path: "id", Code: listing.CodeTwice,
-			Message: fmt.Sprintf("The same id stands at %s. Give each service an id of its own, or leave one out.", first)})
-		return
-	}
-	seen[l.ID] = r.Where
-}
 
 // open finds out the format and reads it.
 func open(path string, emit func(Row) bool) error {
@@ -116,10 +89,7 @@ func open(path string, emit func(Row) bool) error {
 		return err
 	}
 	defer f.Close()
-	if info.Size() > MaxTotal {
-		return fmt.Errorf("%w: it has more than %d MiB; split it", ErrFormat, MaxTotal>>20)
-	}
-	in := bufio.NewReaderSize(io.LimitReader(f, MaxTotal), 64<<10)
+	in := bufio.NewReaderSize(f, 64<<10)
 	head, err := in.Peek(4)
 	if err != nil && err != io.EOF {
 		return err

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -24,61 +25,123 @@ func readJSON(in *bufio.Reader, lines bool, emit func(Row) bool) error {
 	if lines {
 		return readLines(in, emit)
 	}
-	dec := json.NewDecoder(in)
-	dec.UseNumber()
-	if err := readValue(dec, "$", emit); err != nil {
+	room := &allowance{in: in}
+	room.renew()
+	src := source{json.NewDecoder(room), room}
+	if err := readValue(src, "$", emit); err != nil {
 		return err
 	}
-	if _, err := dec.Token(); err != io.EOF {
+	if _, err := src.Token(); err != io.EOF {
 		return fmt.Errorf("%w: something follows the end of the JSON document", ErrFormat)
 	}
 	return nil
+}
+
+// source is JSON as it is read: from a file, or from an element that is in memory.
+type source struct {
+	*json.Decoder
+	room *allowance // nil in memory
+}
+
+// allowance bounds what is read for one element, since the decoder keeps it whole.
+type allowance struct {
+	in   io.Reader
+	left int
+}
+
+var errElement = fmt.Errorf("%w: one service, or one organization with its services, has more than %d MiB; split it", ErrFormat, MaxElement>>20)
+
+func (a *allowance) renew() {
+	if a != nil {
+		a.left = MaxElement
+	}
+}
+
+func (a *allowance) Read(b []byte) (int, error) {
+	if a.left == 0 {
+		return 0, errElement
+	}
+	n, err := a.in.Read(b[:min(len(b), a.left)])
+	a.left -= n
+	return n, err
 }
 
 // readLines reads a value from every line that is not blank. A bad line does
 // not end it.
 func readLines(in *bufio.Reader, emit func(Row) bool) error {
 	scan := bufio.NewScanner(in)
-	scan.Buffer(make([]byte, 0, 64<<10), MaxTable)
-	for n := 1; scan.Scan(); n++ {
+	scan.Buffer(make([]byte, 0, 64<<10), MaxElement)
+	n := 1
+	for ; scan.Scan(); n++ {
 		line := bytes.TrimSpace(scan.Bytes())
 		if len(line) == 0 {
 			continue
 		}
 		where := fmt.Sprintf("line %d", n)
-		if !json.Valid(line) {
-			if !emit(badRow(where, "This line is no JSON. Correct it; each line must hold one whole object.")) {
-				return errStop
+		if line[0] == '{' {
+			if err := readElement(line, where, emit); !errors.Is(err, errNotJSON) {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+		} else if json.Valid(line) {
+			if err := readValue(source{json.NewDecoder(bytes.NewReader(line)), nil}, where, emit); err != nil {
+				return err
 			}
 			continue
 		}
-		if err := readValue(json.NewDecoder(bytes.NewReader(line)), where, emit); err != nil {
-			return err
+		if !emit(badRow(where, "This line is no JSON. Correct it; each line must hold one whole object.")) {
+			return errStop
 		}
 	}
-	if err := scan.Err(); err != nil {
+	if err := scan.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return fmt.Errorf("%w: line %d has more than %d MiB; split it", ErrFormat, n, MaxElement>>20)
+	} else if err != nil {
 		return fmt.Errorf("%w: %v", ErrFormat, err)
 	}
 	return nil
 }
 
+// readElement reads an object that is in memory: nearly always a service, which
+// is then read once.
+func readElement(raw []byte, where string, emit func(Row) bool) error {
+	d, err := listing.ParseJSON(raw)
+	if err == nil && d["contents"] == nil && d["services"] == nil {
+		if !emit(Row{Where: where, Document: d}) {
+			return errStop
+		}
+		return nil
+	}
+	if err != nil && !json.Valid(raw) {
+		return errNotJSON
+	}
+	return readValue(source{json.NewDecoder(bytes.NewReader(raw)), nil}, where, emit)
+}
+
+// errNotJSON is the only error of [readElement] that does not end all reading.
+var errNotJSON = errors.New("no JSON")
+
 // readValue reads a service, an organization with services, a page, or a list
 // of those.
-func readValue(dec *json.Decoder, where string, emit func(Row) bool) error {
-	tok, err := dec.Token()
+func readValue(src source, where string, emit func(Row) bool) error {
+	tok, err := src.Token()
 	if err != nil {
 		return notJSON(err)
 	}
 	switch tok {
 	case json.Delim('['):
-		return readElements(dec, where, emit)
+		return readElements(src, where, emit)
 	case json.Delim('{'):
-		return readObject(dec, where, emit)
+		return readObject(src, where, emit)
 	}
 	return fmt.Errorf("%w: want a JSON object or list", ErrFormat)
 }
 
 func notJSON(err error) error {
+	if errors.Is(err, ErrFormat) {
+		return err
+	}
 	if err == io.EOF {
 		return fmt.Errorf("%w: it is empty or ends too early", ErrFormat)
 	}
@@ -86,10 +149,11 @@ func notJSON(err error) error {
 }
 
 // readElements reads the rest of a list, one element in memory at a time.
-func readElements(dec *json.Decoder, where string, emit func(Row) bool) error {
-	for i := 0; dec.More(); i++ {
+func readElements(src source, where string, emit func(Row) bool) error {
+	for i := 0; src.More(); i++ {
+		src.room.renew()
 		var raw json.RawMessage
-		if err := dec.Decode(&raw); err != nil {
+		if err := src.Decode(&raw); err != nil {
 			return notJSON(err)
 		}
 		at := fmt.Sprintf("%s[%d]", where, i)
@@ -99,11 +163,11 @@ func readElements(dec *json.Decoder, where string, emit func(Row) bool) error {
 			}
 			continue
 		}
-		if err := readValue(json.NewDecoder(bytes.NewReader(raw)), at, emit); err != nil {
+		if err := readElement(raw, at, emit); err != nil {
 			return err
 		}
 	}
-	_, err := dec.Token()
+	_, err := src.Token()
 	if err != nil {
 		return notJSON(err)
 	}
@@ -113,28 +177,28 @@ func readElements(dec *json.Decoder, where string, emit func(Row) bool) error {
 // readObject reads the rest of an object. The contents of a page are read as
 // they come; anything else is put together again, so that
 // [listing.ParseJSON] sees the bytes of one service and judges them.
-func readObject(dec *json.Decoder, where string, emit func(Row) bool) error {
+func readObject(src source, where string, emit func(Row) bool) error {
 	var whole bytes.Buffer
 	var services []json.RawMessage
 	page, organization := false, false
-	for dec.More() {
-		tok, err := dec.Token()
+	for src.More() {
+		tok, err := src.Token()
 		if err != nil {
 			return notJSON(err)
 		}
 		key := tok.(string) // the decoder has made sure of it
 		if key == "contents" && !page {
-			if tok, err := dec.Token(); err != nil || tok != json.Delim('[') {
+			if tok, err := src.Token(); err != nil || tok != json.Delim('[') {
 				return fmt.Errorf("%w: the contents of a page must be a list", ErrFormat)
 			}
-			if err := readElements(dec, where+".contents", emit); err != nil {
+			if err := readElements(src, where+".contents", emit); err != nil {
 				return err
 			}
 			page = true
 			continue
 		}
 		var raw json.RawMessage
-		if err := dec.Decode(&raw); err != nil {
+		if err := src.Decode(&raw); err != nil {
 			return notJSON(err)
 		}
 		if key == "services" && !organization && json.Unmarshal(raw, &services) == nil && services != nil {
@@ -147,7 +211,7 @@ func readObject(dec *json.Decoder, where string, emit func(Row) bool) error {
 		}
 		fmt.Fprintf(&whole, "%s:%s", name, raw)
 	}
-	if _, err := dec.Token(); err != nil {
+	if _, err := src.Token(); err != nil {
 		return notJSON(err)
 	}
 	self := "{" + whole.String() + "}"

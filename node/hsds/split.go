@@ -18,7 +18,7 @@ import (
 )
 
 // ProfileColumn holds, as one JSON object, the fields of an object that HSDS has
-// no column for. A reader that does not know it loses nothing of HSDS; [Read] puts
+// no column for. A reader that does not know it loses nothing of HSDS; [Rows] puts
 // the fields back.
 const ProfileColumn = "hsds_2ps"
 
