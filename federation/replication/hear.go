@@ -224,7 +224,7 @@ func (r *Replicator) want(o identity.OriginID, epoch, n uint64, peer identity.No
 	defer r.mu.Unlock()
 	w := r.wanted[o]
 	if w == nil {
-		w = &want{}
+		w = &want{since: now()}
 		r.wanted[o] = w
 	}
 	if epoch > w.epoch || epoch == w.epoch && n > w.n {

@@ -49,6 +49,9 @@ func (p *pull) readList(ctx context.Context) (*feed.SignedHead, error) {
 			return nil, err
 		}
 		if err := p.add(items); err != nil {
+			if storage(err) && pg.More && pg.Next > p.since {
+				p.since = pg.Next // they wait in memory
+			}
 			return nil, err
 		}
 		if p.gotItems > 2*head.Seq+slackItems || p.gotBytes > 2*head.Bytes+slackBytes {

@@ -66,13 +66,15 @@ type pull struct {
 	gotItems, gotBytes uint64 // since it began anew
 
 	fetched                     atomic.Uint64 // bytes, ever
+	came                        atomic.Int64  // when the last of them came in, Unix nanoseconds
 	arrived                     atomic.Uint64 // the same as they travel, and as they come
 	records, bytes, of, ofBytes atomic.Uint64
 	fresh                       atomic.Bool
 }
 
 // from goes on with one peer. When that fails, what was fetched is kept if the
-// peer only could not be asked any further, and dropped if it may be wrong.
+// peer only could not be asked any further or it could not be stored here, and
+// dropped if it may be wrong.
 func (p *pull) from(ctx context.Context, peer identity.NodeID, n uint64, others func() bool) error {
 	lock := p.r.lock(p.origin)
 	if err := lock.lock(ctx); err != nil {
@@ -87,8 +89,13 @@ func (p *pull) from(ctx context.Context, peer identity.NodeID, n uint64, others 
 		p.reset()
 		return err
 	}
+	if storage(err) {
+		return err // it was tried just now
+	}
 	if serr := p.spill(false); serr != nil {
-		p.reset()
+		if !storage(serr) {
+			p.reset()
+		}
 		return errors.Join(err, serr)
 	}
 	return err
@@ -110,6 +117,9 @@ func (p *pull) start(peer identity.NodeID, others func() bool) error {
 	}
 	p.peer, p.rules, p.others = peer, p.r.o.Rules(), others
 	p.turn, p.turnFrom = now(), p.fetched.Load()
+	if p.crowded() {
+		return p.spill(true) // there was no room for it; nothing more is fetched before there is
+	}
 	return nil
 }
 
@@ -179,10 +189,32 @@ type askError struct{ err error }
 func (e askError) Error() string { return e.err.Error() }
 func (e askError) Unwrap() error { return e.err }
 
+// storeError is returned when this node's store does not take what was fetched:
+// its disk is full, most likely. That says nothing about what was fetched.
+type storeError struct{ err error }
+
+func (e storeError) Error() string { return "store what was fetched: " + e.err.Error() }
+func (e storeError) Unwrap() error { return e.err }
+
+// stored marks an error of the store, unless it tells that the feed or what was
+// staged is another one by now.
+func stored(err error) error {
+	if err == nil || errors.Is(err, feed.ErrMoved) {
+		return err
+	}
+	return storeError{err}
+}
+
+// storage reports whether it was this node's store that failed.
+func storage(err error) bool {
+	_, is := errors.AsType[storeError](err)
+	return is
+}
+
 // kept reports whether what was fetched is as good as before the error.
 func kept(err error) bool {
 	var asked askError
-	if errors.As(err, &asked) {
+	if errors.As(err, &asked) || storage(err) {
 		return true
 	}
 	for _, kind := range []error{errNothing, errPassed, errSlow, errTurn, errShifted, errShort} {
@@ -270,6 +302,9 @@ func (p *pull) add(items feed.Items) error {
 	p.gotItems += uint64(len(items))
 	p.gotBytes += uint64(bytes)
 	p.fetched.Add(uint64(bytes + 64*len(items)))
+	if len(items) > 0 {
+		p.came.Store(now().UnixNano())
+	}
 	p.records.Store(p.gotItems)
 	p.bytes.Store(p.gotBytes)
 	if p.givers == nil {
@@ -278,26 +313,34 @@ func (p *pull) add(items feed.Items) error {
 	if len(items) > 0 {
 		p.givers[p.peer] = true
 	}
-	if len(p.items) <= heldItems && p.size <= heldBytes {
+	if !p.crowded() {
 		return nil
 	}
 	return p.spill(true)
 }
 
+// crowded reports whether there is more in memory than should be.
+func (p *pull) crowded() bool { return len(p.items) > heldItems || p.size > heldBytes }
+
 // spill moves what is held in memory to the store. Without must it does so only
-// when there is something.
-func (p *pull) spill(must bool) (err error) {
+// when there is something. What the store does not take stays in memory: it is a
+// page more than may be held, at most, since nothing more is fetched then.
+func (p *pull) spill(must bool) error {
 	if len(p.items) == 0 && !(must && p.staging == nil) {
 		return nil
 	}
 	if p.staging == nil {
-		if p.staging, err = p.r.o.Store.Stage(p.origin); err != nil {
-			return err
+		staging, err := p.r.o.Store.Stage(p.origin)
+		if err != nil {
+			return stored(err)
 		}
+		p.staging = staging
 	}
-	err = p.staging.Put(p.items...)
+	if err := p.staging.Put(p.items...); err != nil {
+		return stored(err)
+	}
 	p.items, p.size = nil, 0
-	return err
+	return nil
 }
 
 // reset drops everything that was fetched.
@@ -361,7 +404,7 @@ func (p *pull) finish(ctx context.Context, head *feed.SignedHead) error {
 	if err != nil {
 		return err
 	}
-	return p.r.o.Appender.Append(ctx, v)
+	return stored(p.r.o.Appender.Append(ctx, v))
 }
 
 // delta is everything that was fetched.

@@ -108,6 +108,7 @@ type want struct {
 	round    *round            // the one that runs; nil while none does
 	after    time.Time         // not before
 	fails    int               // rounds in a row that brought nothing
+	since    time.Time         // it was wanted first
 
 	signedEpoch, signedN uint64 // of the newest head that a signature proves
 }

@@ -42,6 +42,7 @@ type round struct {
 	got, moved bool // the feed is newer; something was fetched
 	again      bool // it was newer before we were
 	passed     bool // who has something newer does not have what was begun
+	full       bool // our own store did not take what was fetched
 	failed     int
 	stuck      error
 
@@ -86,6 +87,11 @@ func (r *Replicator) satisfy(ctx context.Context, p *pull, out *round, fails int
 		release()
 		if ctx.Err() != nil || errors.Is(err, errHere) {
 			break
+		}
+		if storage(err) {
+			out.full = true
+			r.o.Logger.Warn("what was fetched of a feed could not be stored; it is kept and tried again", "origin", o.String(), "err", err)
+			break // it is no peer's fault, and another one cannot mend it
 		}
 		r.note(peer, o, err, out)
 	}
@@ -208,6 +214,9 @@ func (r *Replicator) settle(p *pull, out *round) {
 		w.fails = 0
 	case p.records.Load() == 0 && r.nobody(w.proven(held), out, known):
 		over = true
+	case out.full:
+		w.after = now().Add(retryEvery << min(w.fails, 3))
+		w.fails++
 	case out.moved || out.again:
 		w.fails, w.after = 0, now().Add(time.Second)
 	case out.passed && (p.records.Load() == 0 || w.fails >= passedFails):
@@ -221,7 +230,7 @@ func (r *Replicator) settle(p *pull, out *round) {
 	if over {
 		delete(r.wanted, o)
 	}
-	leave = leave || over || w.fails > keepFails
+	leave = leave || over || w.fails > keepFails && !out.full
 	r.mu.Unlock()
 	if leave {
 		p.drop()

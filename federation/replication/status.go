@@ -36,6 +36,7 @@ type Known struct {
 	Sources  []identity.NodeID // who showed it, the latest first
 	Gap      bool              // nobody in reach, and no anchor of the registry, connects it with what is held
 	Stuck    error             // why fetching does not help; nil while it may
+	Idle     time.Duration     // how long nothing has come in of it
 }
 
 // Known tells what is known of a feed beyond what is held; false when nothing is.
@@ -49,6 +50,13 @@ func (r *Replicator) Known(o identity.OriginID) (Known, bool) {
 	k := Known{Stuck: stuck, Gap: errors.Is(stuck, errShort)}
 	if w != nil {
 		k.Epoch, k.N, k.Sources = w.epoch, w.n, slices.Clone(w.sources)
+		last := w.since
+		if w.pull != nil {
+			if came := time.Unix(0, w.pull.came.Load()); came.After(last) {
+				last = came
+			}
+		}
+		k.Idle = now().Sub(last)
 	}
 	return k, true
 }

@@ -51,7 +51,8 @@ func NewMemory() *Memory {
 	}
 }
 
-// Fail makes every Append fail from now on; nil ends that.
+// Fail makes every Append, and every Put of a staging area, fail from now on; nil
+// ends that.
 func (m *Memory) Fail(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -343,6 +344,9 @@ type memoryStaging struct {
 func (s *memoryStaging) Put(items ...feed.Item) error {
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
+	if s.m.fail != nil {
+		return s.m.fail
+	}
 	if s.m.open[s.o] != s {
 		return feed.ErrMoved
 	}
