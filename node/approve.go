@@ -131,12 +131,11 @@ func pending(s *registry.State, p registry.Proposal) control.Pending {
 // newcomer; that of others counts for the proposal.
 func (a *admin) Approve(ctx context.Context, country, numbers string) (control.Pending, error) {
 	n := (*Node)(a)
-	s := n.state()
+	if _, _, err := n.member(); err != nil {
+		return control.Pending{}, err
+	}
 	none := &control.Error{Class: control.Failed, Code: "nobody_waits", Message: fmt.Sprintf("Nobody from %s is waiting to be admitted.", country),
 		Next: "See who is with: waymark country pending"}
-	if s == nil {
-		return control.Pending{}, none
-	}
 	waiting, err := n.invitations.Waiting()
 	if err != nil {
 		return control.Pending{}, err
@@ -158,11 +157,7 @@ func (a *admin) Approve(ctx context.Context, country, numbers string) (control.P
 	if !ok {
 		return control.Pending{}, none
 	}
-	_, command, err := registry.NewCommand(n.state(), registry.KindApprove, registry.Approve{Proposal: p.ID, Hash: p.Hash}, n.keys().admin)
-	if err != nil {
-		return control.Pending{}, err
-	}
-	if _, err := n.keeper.Load().Entrust(ctx, command); err != nil {
+	if err := enroll.Approve(ctx, n.keeper.Load(), p, n.keys().admin); err != nil {
 		return control.Pending{}, explainProposal(err)
 	}
 	return n.outcome(country, p.Candidate.Origin)

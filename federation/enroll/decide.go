@@ -74,8 +74,12 @@ func (s *Server) decide(ctx context.Context, id registry.ID, key identity.Public
 // the members have lowered the threshold, or there are fewer of them. It counts
 // with an approval only, so this country repeats the one that it gave.
 func (s *Server) recount(ctx context.Context, state *registry.State, p registry.Proposal) bool {
-	s.deciding.Lock()
-	defer s.deciding.Unlock()
+	select {
+	case s.deciding <- struct{}{}:
+		defer func() { <-s.deciding }()
+	case <-ctx.Done():
+		return false
+	}
 	_, m, _ := state.Node(s.Node)
 	if !m.Active() || !slices.Contains(p.Approvals, m.Origin) || s.Admin() == nil {
 		return false
@@ -128,11 +132,20 @@ func active(s *registry.State) int {
 // registry cannot be changed now the refusal is NotReady; what was signed is kept,
 // and Run hands it over later.
 func (s *Server) Admit(ctx context.Context, id registry.ID, numbers string) (uint64, error) {
-	s.deciding.Lock()
-	defer s.deciding.Unlock()
+	select {
+	case s.deciding <- struct{}{}:
+		defer func() { <-s.deciding }()
+	case <-ctx.Done():
+		return 0, Refuse(NotReady, "an admission is under way already")
+	}
 	p, ok := s.Store.Get(id)
 	switch {
-	case !ok, p.Stopped:
+	case !ok:
+		if seq, ok := handedOver(s.Registry.State(), id); ok {
+			return seq, nil
+		}
+		return 0, Refuse(Unknown, "")
+	case p.Stopped:
 		return 0, Refuse(Unknown, "")
 	case p.late(s.Now()):
 		return 0, Refuse(Late, days(numbersLife))
@@ -173,6 +186,57 @@ func (s *Server) Admit(ctx context.Context, id registry.ID, numbers string) (uin
 	s.Store.drop(id)
 	s.Logger.Info("a newcomer was proposed to the registry", "country", p.Country, "entry", seq)
 	return seq, nil
+}
+
+// handedOver finds what became of a knock that was signed before and that Run has
+// handed over meanwhile: the entry of its proposal, or the last one when its country
+// is a member by now.
+func handedOver(state *registry.State, id registry.ID) (uint64, bool) {
+	for _, p := range state.Proposals() {
+		if p.Invitation == id {
+			return p.Seq, true
+		}
+	}
+	inv, ok := state.Invitation(id)
+	return state.Seq(), ok && inv.Status == registry.InvitationUsed
+}
+
+// Approver is what an approval needs of the registry; consensus.Keeper has it.
+type Approver interface {
+	State() *registry.State
+	Entrust(ctx context.Context, command []byte) (uint64, error)
+	Changed() <-chan struct{} // closed at the next change
+	Poke()
+}
+
+// settleTime is how long it may take until a decision of others is known here.
+const settleTime = 3 * time.Second
+
+// Approve signs a proposal to admit a newcomer for the country of an admin key. That
+// the others have admitted it at the same moment is no error.
+func Approve(ctx context.Context, r Approver, p registry.Proposal, admin *identity.Key) error {
+	_, command, err := registry.NewCommand(r.State(), registry.KindApprove, registry.Approve{Proposal: p.ID, Hash: p.Hash}, admin)
+	if err != nil {
+		return err
+	}
+	_, err = r.Entrust(ctx, command)
+	if !errors.Is(err, registry.ErrNoProposal) {
+		return err
+	}
+	for limit := time.After(settleTime); ; {
+		changed := r.Changed()
+		if m, ok := r.State().MemberByOrigin(p.Candidate.Origin); ok && m.Active() {
+			return nil
+		}
+		r.Poke()
+		select {
+		case <-changed:
+		case <-limit:
+			return err
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // warn tells all members that somebody may stand between this node and a

@@ -45,7 +45,7 @@ type Options struct {
 // Server takes the knocks of those whom this node's country has invited.
 type Server struct {
 	Options
-	deciding sync.Mutex    // one admission at a time
+	deciding chan struct{} // a place for one admission at a time
 	signed   chan struct{} // something was signed that the registry has not taken
 
 	mu       sync.Mutex // also orders what is put into the store
@@ -66,7 +66,7 @@ func New(o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Server{Options: o, signed: make(chan struct{}, 1), attempts: map[registry.ID][]time.Time{}}, nil
+	return &Server{Options: o, deciding: make(chan struct{}, 1), signed: make(chan struct{}, 1), attempts: map[registry.ID][]time.Time{}}, nil
 }
 
 // Run takes knocks until ctx ends.
