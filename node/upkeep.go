@@ -36,7 +36,7 @@ func (n *Node) upkeep(ctx context.Context) error {
 			return nil
 		case <-maintain.C:
 			maintain.Reset(maintainEvery)
-			if err := n.store.Maintain(ctx, n.now(), store.MaintainOptions{KeepFrom: n.anchored}); err != nil && ctx.Err() == nil {
+			if err := n.store.Maintain(ctx, n.now(), store.MaintainOptions{KeepFrom: n.anchored, EraseDays: int(n.state().Policy().EraseDays)}); err != nil && ctx.Err() == nil {
 				n.o.Logger.Error("what has had its time could not be dropped", "err", err)
 			}
 		case <-scrub.C:

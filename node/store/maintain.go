@@ -16,8 +16,8 @@ import (
 // HeadLife is how long heads are kept, anchored or not.
 const HeadLife = 180 * 24 * time.Hour
 
-// compactAfter is how many days after an erasure the files are compacted, so
-// that several share the work. What was erased must be out of them within 7.
+// compactAfter is how many days after an erasure the files are compacted at the
+// latest, so that several share the work.
 const compactAfter = 3
 
 // MaintainOptions say what other parts of the node know.
@@ -25,6 +25,18 @@ type MaintainOptions struct {
 	// KeepFrom is the number of the feed's newest head that the registry has on
 	// record, 0 for none: from there on all heads are kept. May be nil.
 	KeepFrom func(identity.OriginID) uint64
+	// EraseDays is within how many days what was erased must be out of the files;
+	// 0 is 7. It is kept by a Maintain each day.
+	EraseDays int
+}
+
+// compactAfter is from how many days after an erasure on the files are compacted: the
+// next call may be almost a day later.
+func (o MaintainOptions) compactAfter() int64 {
+	if o.EraseDays == 0 {
+		return compactAfter
+	}
+	return int64(max(min(o.EraseDays-1, compactAfter), 0))
 }
 
 // Maintain drops what has had its time: what was kept for undoing for longer
@@ -48,7 +60,7 @@ func (s *Store) Maintain(ctx context.Context, now time.Time, o MaintainOptions) 
 		}
 	}
 	if ctx.Err() == nil {
-		errs = append(errs, s.compactErased(now))
+		errs = append(errs, s.compactErased(now, o.compactAfter()))
 	}
 	return errors.Join(errs...)
 }
@@ -163,17 +175,25 @@ func (s *Store) markErased(txn *badger.Txn) error {
 	return txn.Set(key(prefixErased), binary.BigEndian.AppendUint64(nil, uint64(feed.DayOf(s.o.Now()))))
 }
 
-// compactErased compacts the files when something was erased some days ago.
-func (s *Store) compactErased(now time.Time) error {
-	var since []byte
-	if err := s.db.View(func(txn *badger.Txn) (err error) {
-		since, err = raw(txn, key(prefixErased))
+// ErasedSince is the day of the oldest erasure that the files may still hold
+// something of; false when there is none.
+func (s *Store) ErasedSince() (since feed.Day, ok bool, err error) {
+	var b []byte
+	err = s.db.View(func(txn *badger.Txn) (err error) {
+		b, err = raw(txn, key(prefixErased))
 		return err
-	}); err != nil || len(since) != 8 {
-		return err
+	})
+	if err != nil || len(b) != 8 {
+		return 0, false, err
 	}
-	if int64(feed.DayOf(now))-int64(binary.BigEndian.Uint64(since)) < compactAfter {
-		return nil
+	return feed.Day(binary.BigEndian.Uint64(b)), true, nil
+}
+
+// compactErased compacts the files when something was erased so many days ago.
+func (s *Store) compactErased(now time.Time, after int64) error {
+	since, there, err := s.ErasedSince()
+	if err != nil || !there || int64(feed.DayOf(now))-int64(since) < after {
+		return err
 	}
 	if err := s.room(); err != nil {
 		return err

@@ -261,8 +261,15 @@ func holds(t *testing.T, dir, text string) (files []string) {
 }
 
 // TestErase: what is erased is out of every copy at once, and out of every file
-// of the database within a week, while the database goes on being used.
+// of the database within as many days as the countries have agreed on, while the
+// database goes on being used.
 func TestErase(t *testing.T) {
+	for _, within := range []int{0, 1, 2, 30} {
+		t.Run(fmt.Sprintf("within %d days", within), func(t *testing.T) { testErase(t, within) })
+	}
+}
+
+func testErase(t *testing.T, within int) {
 	const secret = "Zq7vXk2PwL9sTb4NcR8m"
 	c := newClock()
 	dir := t.TempDir()
@@ -291,16 +298,27 @@ func TestErase(t *testing.T) {
 	if len(holds(t, dir, secret)) == 0 {
 		t.Fatal("the test looks for something that no file ever held")
 	}
+	if since, waits, err := s.ErasedSince(); err != nil || !waits || since != feed.DayOf(c.now) {
+		t.Errorf("erased on %v, %v, %v", since, waits, err)
+	}
+	most := within
+	if within == 0 {
+		most = 7
+	}
 	days := 0
-	for ; days <= 7 && len(holds(t, dir, secret)) > 0; days++ {
-		if err := s.Maintain(context.Background(), c.now, store.MaintainOptions{}); err != nil {
+	for ; days < most && len(holds(t, dir, secret)) > 0; days++ {
+		c.now = c.now.Add(24*time.Hour - time.Second)
+		if err := s.Maintain(context.Background(), c.now, store.MaintainOptions{EraseDays: within}); err != nil {
 			t.Fatal(err)
 		}
-		c.now = c.now.Add(24 * time.Hour)
+		c.now = c.now.Add(time.Second)
 		apply(t, f, s, a.Put(k(days), "later"))
 	}
 	if left := holds(t, dir, secret); len(left) > 0 {
-		t.Errorf("after a week %v still hold what was erased", left)
+		t.Errorf("after %d days %v still hold what was erased", days, left)
+	}
+	if _, waits, err := s.ErasedSince(); waits || err != nil {
+		t.Errorf("still waiting: %v", err)
 	}
 	if n, err := s.Keys('E'); n != 0 || err != nil {
 		t.Errorf("the erasure is still marked: %d, %v", n, err)
