@@ -10,6 +10,7 @@ import (
 	"github.com/2ps-project/waymark/federation/feed"
 	"github.com/2ps-project/waymark/federation/identity"
 	"github.com/2ps-project/waymark/federation/registry"
+	"github.com/2ps-project/waymark/federation/replication"
 	"github.com/2ps-project/waymark/node/control"
 )
 
@@ -49,14 +50,8 @@ func (n *Node) alarms(st *control.Status) {
 		add("quarantined", "Nothing can be published: "+why+".", next)
 	}
 	if m, ok := n.silenced(); ok {
-		code, text, next := "suspended", "The other countries have suspended %s: what it publishes is not taken, and its nodes are not talked to. Readers are served.", "Telephone their administrators; they can lift it together."
-		switch m.Status {
-		case registry.StatusWithdrawn:
-			code, text, next = "withdrawn", "%s has withdrawn from the federation: nothing new comes in or goes out. Readers are served with what is here.", "Stop the node when its pages are not needed any more. To come back, join as a new node with an invitation."
-		case registry.StatusExpelled:
-			code, text, next = "expelled", "The other countries have expelled %s: nothing new comes in or goes out. Readers are served with what is here.", "Telephone their administrators. Stop the node when its pages are not needed any more."
-		}
-		add(code, fmt.Sprintf(text, m.Country), next)
+		e := n.errSilenced(m)
+		add(e.Code, e.Message, e.Next)
 	}
 	if m, in := n.self(); in {
 		if _, revoked := n.docket.View().Revoked(m.Origin, n.keys().publish.ID()); revoked {
@@ -89,12 +84,15 @@ func (n *Node) alarms(st *control.Status) {
 	if stopped != nil {
 		add("federation_stopped", "This node takes no part in its federation: "+stopped.Error()+".", "Mend that, then stop the node and start it again. Readers are served meanwhile.")
 	}
-	if k := n.keeper.Load(); k != nil {
+	if err := n.outdated(); err != nil {
+		e := errOutdated(err)
+		add(e.Code, e.Message, e.Next)
+	} else if k := n.keeper.Load(); k != nil {
 		if problem := k.Status().Problem; problem != nil {
 			add("registry_stopped", "The shared registry is no longer followed here: "+problem.Error()+".", "Ask the other countries' administrators; readers are served meanwhile.")
 		}
 	}
-	if _, in := n.self(); in && !st.Registry.Quorum && n.o.Now().Sub(n.started) > quorumWait {
+	if _, in := n.self(); in && !st.Registry.Quorum && n.newer == nil && n.o.Now().Sub(n.started) > quorumWait {
 		add("no_quorum", "The countries that keep the shared registry cannot agree at present. Nobody can join and no rule can change; publishing and searching go on.",
 			"Nothing here, if it heals by itself. Look whether the nodes named under voters are up. If most of them are lost for good, the members can let others go on; see first what that would do: waymark country recover.")
 	}
@@ -130,6 +128,12 @@ func (n *Node) storeAlarms(add func(code, text, next string)) {
 	if s == nil {
 		return
 	}
+	if since, waits, err := n.store.ErasedSince(); err == nil && waits {
+		if late := int64(feed.DayOf(n.o.Now())) - int64(since) - s.Policy().EraseDays; late > 0 {
+			add("erase_late", fmt.Sprintf("What was erased on %s should have been out of every file here within %d days, as the countries have agreed, and is not yet.", since.Time().Format(time.DateOnly), s.Policy().EraseDays),
+				"Free some space on the disk and leave the node running: the files are written anew once a day, the first time about an hour after its start.")
+		}
+	}
 	for _, m := range s.Members() {
 		err := n.store.Rotten(m.Origin)
 		if r := n.replicator.Load(); r != nil && err == nil {
@@ -156,6 +160,12 @@ func (n *Node) timeAlarms(st *control.Status, add func(code, text, next string))
 	if k == nil {
 		return
 	}
+	if s := n.state(); s != nil {
+		if ahead := timeOf(s.Time()).Sub(n.o.Now()); ahead > clockTolerance {
+			add("registry_clock", fmt.Sprintf("By this machine's clock the shared registry was last changed in the future, %s from now: at %s.", ahead.Round(time.Minute), timeOf(s.Time()).Format(time.RFC3339)),
+				"Compare this machine's clock with another one, and set it if it is behind. If it is right, the clock of a node that keeps the registry was wrong when it was changed: telephone the other administrators, and set the registry's time back together with waymark policy clock.")
+		}
+	}
 	known := k.Status()
 	if known.Expired && !known.Confirmed.IsZero() {
 		add("registry_unconfirmed", fmt.Sprintf("The shared registry was last confirmed on %s. A later change of it, such as a withdrawn key, may be unknown here.", known.Confirmed.UTC().Format(time.DateOnly)),
@@ -181,12 +191,36 @@ func (n *Node) timeAlarms(st *control.Status, add func(code, text, next string))
 	}
 }
 
+// stallAfter is how long nothing may come in of what is missing before somebody is
+// told, where no other alarm says why.
+const stallAfter = 10 * time.Minute
+
+// stalled reports whether what is missing of a feed does not come in although
+// somebody who has it can be reached and there is room for it.
+func stalled(known replication.Known, unreachable []identity.NodeID, room error) bool {
+	return room == nil && known.Idle > stallAfter &&
+		slices.ContainsFunc(known.Sources, func(id identity.NodeID) bool { return !slices.Contains(unreachable, id) })
+}
+
+func (n *Node) stalledText(m registry.Member) string {
+	how := "nothing of them is here"
+	switch st := n.memberStatus(m, 0); {
+	case st.Copied != nil:
+		how = fmt.Sprintf("%d of %d have come", st.Copied.Records, st.Copied.Of)
+	case st.Head != nil:
+		how = "an older state of them is shown"
+	}
+	return fmt.Sprintf("The copy of the listings of %s has not got any further for more than %d minutes, and why is not known here: %s.", m.Country, int(stallAfter/time.Minute), how)
+}
+
 // feedAlarms are about the feeds of the members.
 func (n *Node) feedAlarms(st *control.Status, add func(code, text, next string)) {
 	if s, r := n.state(), n.replicator.Load(); s != nil && r != nil {
 		for _, m := range s.Members() {
 			known, ok := r.Known(m.Origin)
 			switch {
+			case ok && known.Stuck == nil && stalled(known, n.unreachable(), n.store.Room()):
+				add("stalled", n.stalledText(m), "Leave the node connected: it goes on trying. Ask the administrator of "+m.Country+", and of another country, whether their nodes are well (waymark feed check). Meanwhile its listings can be brought on a stick: waymark bundle export there, waymark bundle import here.")
 			case !ok || known.Stuck == nil:
 			case known.Gap:
 				add("gap", fmt.Sprintf("Nobody in reach can connect what is held of %s with its newest state. What is held is shown.", m.Country),

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"github.com/2ps-project/waymark/federation/registry"
 	"github.com/2ps-project/waymark/federation/replication"
 	"github.com/2ps-project/waymark/federation/transport"
+	"github.com/2ps-project/waymark/node/control"
 )
 
 // directory is whom this node talks to: the active nodes of the registry, and
@@ -159,19 +161,97 @@ func (n *Node) registrySeq() uint64 {
 	return 0
 }
 
-// openKeeper makes the keeper of the registry of a federation.
+// openKeeper makes the keeper of the registry of a federation. Where a newer program
+// has kept it before, it knows the registry as far as this program understands it:
+// that is enough to answer readers.
 func (n *Node) openKeeper(f identity.FederationID, contacts []identity.NodeID, bootstrap bool) error {
-	k, err := consensus.New(consensus.Options{
+	o := consensus.Options{
 		Dir: n.o.Dir, Federation: f, Self: n.keys().node, Network: n.transport, Chain: n.store.Chain(),
 		Bootstrap: bootstrap, Contacts: contacts, OnChange: n.registryChanged, Alive: n.alive,
 		Heads: n.store.Drawer("registry"), Outbox: n.store.Drawer("outbox"), Feeds: n.places, Contradicts: n.contradicts, OnHead: n.headTaken,
 		Logger: n.o.Logger, Now: n.o.Now,
-	})
+	}
+	k, err := consensus.New(o)
+	if errors.Is(err, registry.ErrUnknownKind) {
+		n.newer = err
+		if o.Chain, err = understood(o.Chain); err == nil {
+			k, err = consensus.New(o)
+		}
+	}
 	if err != nil {
 		return err
 	}
 	n.keeper.Store(k)
 	return nil
+}
+
+// beginning is a chain up to an entry that this program does not know. Nothing can
+// be added to it.
+type beginning struct {
+	consensus.Chain
+	last uint64
+}
+
+// understood is the part of a chain that this program understands.
+func understood(c consensus.Chain) (consensus.Chain, error) {
+	var s *registry.State
+	for {
+		seq := uint64(1)
+		if s != nil {
+			seq = s.Seq() + 1
+		}
+		entries, err := c.Entries(seq, 512)
+		if err != nil || len(entries) == 0 {
+			return nil, errors.Join(fmt.Errorf("the registry cannot be read from entry %d on", seq), err)
+		}
+		for _, b := range entries {
+			e, err := registry.ParseEntry(b)
+			if err != nil {
+				return nil, err
+			}
+			next, err := registry.Next(s, e)
+			if errors.Is(err, registry.ErrUnknownKind) && s != nil {
+				return beginning{c, s.Seq()}, nil
+			}
+			if err != nil {
+				return nil, err
+			}
+			s = next
+		}
+	}
+}
+
+// Last implements [consensus.Chain].
+func (b beginning) Last() (uint64, error) { return b.last, nil }
+
+// Entries implements [consensus.Chain].
+func (b beginning) Entries(from uint64, most int) ([][]byte, error) {
+	if from > b.last {
+		return nil, nil
+	}
+	return b.Chain.Entries(from, min(most, int(b.last-from+1)))
+}
+
+// Append implements [consensus.Chain].
+func (b beginning) Append(seq uint64, _ []byte) error {
+	return fmt.Errorf("%w: entry %d is here already", registry.ErrUnknownKind, seq)
+}
+
+// outdated is nil, or why this program does not follow the registry any further.
+func (n *Node) outdated() error {
+	if k := n.keeper.Load(); k != nil && n.newer == nil {
+		if problem := k.Status().Problem; errors.Is(problem, registry.ErrUnknownKind) {
+			return problem
+		}
+	}
+	return n.newer
+}
+
+// errOutdated says what to do about [Node.outdated].
+func errOutdated(err error) *control.Error {
+	return &control.Error{Class: control.Degraded, Code: "too_old",
+		Message: "The shared registry is not followed any further here: from some entry on it was written by a newer version of waymark (" + err.Error() + ").",
+		Next:    "Install the newest version of waymark on this machine, then stop the node and start it again. Nothing is lost; readers are served meanwhile."}
 }
 
 func (n *Node) alive() []identity.NodeID {
@@ -250,7 +330,9 @@ func (n *Node) runFederation(ctx context.Context) error {
 			n.o.Logger.Warn("a part of the federation was started again", "event", e.String())
 		},
 	})
-	sup.Add(service{"registry", n.keeper.Load().Run})
+	if n.newer == nil { // else it could neither follow nor vote
+		sup.Add(service{"registry", n.keeper.Load().Run})
+	}
 	sup.Add(service{"joining", n.runJoin})
 	sup.Add(service{"member", n.runMember})
 	if err := sup.Serve(ctx); err != nil && ctx.Err() == nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/2ps-project/waymark/federation/registry"
 	"github.com/2ps-project/waymark/node/control"
@@ -25,16 +26,40 @@ func (n *Node) silenced() (registry.Member, bool) {
 	return registry.Member{}, false
 }
 
-// errSilenced says why a node can do nothing for a member that is not heard.
-func errSilenced(m registry.Member) error {
-	code, text, next := "suspended", "%s is suspended: the other countries do not hear it.", "Telephone their administrators; they can lift it together."
+// errSilenced says why a node can do nothing for a member that is not heard: since
+// when, by whose decision, and what still works.
+func (n *Node) errSilenced(m registry.Member) *control.Error {
+	e := &control.Error{Class: control.Refused, Code: "suspended", Next: fmt.Sprintf("Readers are served, and what was published before stays everywhere. Edits are kept as drafts; nothing is published, invited or approved from here. Telephone the administrators of the others: they lift it together with waymark country resume %s.", m.Country)}
+	how := "The other countries have suspended %s%s: they take nothing that is published here, and talk to its nodes about the shared registry only."
 	switch m.Status {
 	case registry.StatusWithdrawn:
-		code, text, next = "withdrawn", "%s has withdrawn from the federation.", "Readers are served with what is here. To come back, join as a new node with an invitation."
+		e.Code, how = "withdrawn", "%s has withdrawn from the federation%s: nothing new comes in or goes out."
+		e.Next = "Readers are served with what is here. Stop the node when its pages are not needed any more. To come back, join as a new node with an invitation."
 	case registry.StatusExpelled:
-		code, text, next = "expelled", "The other countries have expelled %s from the federation.", "Readers are served with what is here. Telephone the other administrators."
+		e.Code, how = "expelled", "The other countries have expelled %s%s: nothing new comes in or goes out."
+		e.Next = "Readers are served with what is here. Telephone the administrators of the others. Stop the node when its pages are not needed any more."
 	}
-	return &control.Error{Class: control.Refused, Code: code, Message: fmt.Sprintf(text, m.Country), Next: next}
+	e.Message = fmt.Sprintf(how, m.Country, n.sinceWhen(m))
+	return e
+}
+
+// sinceWhen tells when a member was silenced, by whom and why, as far as that is
+// known: " on …, by …, because …".
+func (n *Node) sinceWhen(m registry.Member) string {
+	h, ok := n.docket.View().Suspension(m.Origin)
+	if !ok || m.Status == registry.StatusWithdrawn {
+		if m.Left == 0 {
+			return ""
+		}
+		return " on " + timeOf(m.Left).Format(time.DateOnly)
+	}
+	by := n.codes(h.Signers)
+	slices.Sort(by)
+	out := fmt.Sprintf(" on %s, by decision of %s, reason: %s", h.Ruling.Issued.Time().Format(time.DateOnly), strings.Join(by, ", "), h.Ruling.Reason)
+	if h.Ruling.Text != "" {
+		out += fmt.Sprintf(" (%s)", h.Ruling.Text)
+	}
+	return out
 }
 
 // reasons are the codes for a decision about a member.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,11 +15,26 @@ import (
 	"github.com/2ps-project/waymark/node/control"
 )
 
-// move proposes a change of what holds for all countries, signed by this one.
+// move proposes a change of what holds for all countries, signed by this one, or
+// signs the proposal of another one that says the same and waits: two halves of one
+// decision would never be enough.
 func (n *Node) move(ctx context.Context, kind registry.Kind, payload any) (control.Decision, error) {
 	s, self, err := n.member()
 	if err != nil {
 		return control.Decision{}, err
+	}
+	body, err := identity.Marshal(payload)
+	if err != nil {
+		return control.Decision{}, err
+	}
+	for _, m := range s.Motions() {
+		if m.Kind != kind || !bytes.Equal(m.Payload, body) || m.Expires < max(s.Time(), n.o.Now().Unix()) {
+			continue
+		}
+		if slices.Contains(m.Approvals, self.Origin) && s.Standing(m.Approvals) < s.Threshold() {
+			return n.weighMotion(s, m), nil // signed before; it waits for the others
+		}
+		return n.endorse(ctx, m)
 	}
 	id, command, err := registry.NewCommand(s, kind, payload, n.keys().admin)
 	if err != nil {
@@ -254,6 +270,12 @@ func (a *admin) SetClock(ctx context.Context) (control.Proposed, error) {
 			Next: "If another machine's clock is wrong, put that one right."}
 	}
 	p := registry.SetClock{Reached: s.Time(), Time: now.Unix()}
+	for _, m := range s.Motions() { // another country may ask for the same, by its own clock
+		var other registry.SetClock
+		if m.Kind == registry.KindClock && identity.Unmarshal(m.Payload, &other) == nil && timeOf(other.Time).Sub(now).Abs() < clockTolerance && m.Expires >= s.Time() {
+			p = other
+		}
+	}
 	d, err := n.move(ctx, registry.KindClock, p)
 	if err != nil {
 		return control.Proposed{}, err

@@ -70,7 +70,8 @@ type Node struct {
 	hides       *hides
 	reports     *report.Box
 	latest      latest
-	wasMember   bool // when New returned
+	wasMember   bool  // when New returned
+	newer       error // not nil: the registry here goes on in a way that this program does not know; set before keeper
 
 	public, ops, federation net.Listener
 	transport               *transport.Transport
@@ -371,6 +372,9 @@ func (n *Node) alias(o identity.OriginID, k feed.Key) feed.Key {
 // until the peers in reach have shown which own head they hold: a node that was
 // restored from an older copy must learn of it before it signs.
 func (n *Node) signer() (editorial.Publisher, error) {
+	if m, ok := n.silenced(); ok {
+		return nil, n.errSilenced(m)
+	}
 	if m, in := n.self(); in {
 		if !n.publishes(m) {
 			return nil, n.errMirror(m)
@@ -393,9 +397,6 @@ func (n *Node) signer() (editorial.Publisher, error) {
 	if err := n.outside(); err != nil {
 		return nil, err
 	}
-	if m, ok := n.silenced(); ok {
-		return nil, errSilenced(m)
-	}
 	n.mu.Lock()
 	stopped := n.stopped
 	n.mu.Unlock()
@@ -412,9 +413,6 @@ func (n *Node) signer() (editorial.Publisher, error) {
 			Message: "Nothing can be published: this node takes no part in its federation: " + stopped.Error() + ".",
 			Next:    "Edits are kept as drafts. Mend that, then stop the node and start it again.",
 		}
-	}
-	if m, ok := n.silenced(); ok {
-		return nil, errSilenced(m)
 	}
 	return nil, &control.Error{
 		Class: control.Refused, Code: "not_member",

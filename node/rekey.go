@@ -147,11 +147,14 @@ func (n *Node) renew() {
 
 // member is this node's member, or why it can change nothing for it.
 func (n *Node) member() (*registry.State, registry.Member, error) {
+	if n.newer != nil {
+		return nil, registry.Member{}, errOutdated(n.newer)
+	}
 	if m, in := n.self(); in {
 		return n.state(), m, nil
 	}
 	if m, ok := n.silenced(); ok {
-		return nil, registry.Member{}, errSilenced(m)
+		return nil, registry.Member{}, n.errSilenced(m)
 	}
 	if err := n.outside(); err != nil {
 		return nil, registry.Member{}, err

@@ -15,7 +15,7 @@ import (
 )
 
 // fakeNode answers the command line in the way that a scene asks for: "" well,
-// "degraded" in part.
+// "degraded" in part, "stalled" as a newcomer whose copy does not go on.
 type fakeNode struct {
 	control.Node // what no script uses
 	scene        string
@@ -54,6 +54,11 @@ func (f fakeNode) Status(context.Context) (control.Status, error) {
 	if f.scene == "degraded" {
 		s.Degraded, s.Registry.Quorum, s.Registry.Leader = true, false, nil
 		s.Alarms = []control.Alarm{{Code: "no_quorum", Text: "DE and LT cannot be reached.", Next: "Telephone their administrators."}}
+	}
+	if f.scene == "stalled" {
+		s.Degraded, s.Listings = true, 2
+		s.Members[0].State, s.Members[0].Head, s.Members[0].Copied = control.StateBehind, nil, &control.Copied{Records: 300, Of: 4000}
+		s.Alarms = []control.Alarm{{Code: "stalled", Text: "The copy of the listings of DE has not got any further.", Next: "Ask the administrator of DE."}}
 	}
 	return s, nil
 }
@@ -128,7 +133,7 @@ func (f fakeNode) Join(_ context.Context, invitation string, _ bool) (control.Jo
 	if invitation != "ABCD EFGH" && invitation != "from a file\n" {
 		return control.Joined{}, &control.Error{Class: control.Usage, Code: "not_an_invitation", Message: "This is not an invitation.", Next: "Group 2 is mistyped."}
 	}
-	return control.Joined{Numbers: [3]string{"1234", "5678", "9012"}, Federation: "Example", Sponsor: "PL", Admitted: f.scene == ""}, nil
+	return control.Joined{Numbers: [3]string{"1234", "5678", "9012"}, Federation: "Example", Sponsor: "PL", Admitted: f.scene != "degraded"}, nil
 }
 
 func (f fakeNode) Pending(context.Context) ([]control.Pending, error) {

@@ -3,9 +3,14 @@ package main
 import (
 	"encoding/pem"
 	"os"
+	"path/filepath"
 	"regexp"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/2ps-project/waymark/federation/identity"
+	"github.com/2ps-project/waymark/federation/registry"
+	"github.com/2ps-project/waymark/node/store"
 )
 
 // untilSays is for what becomes true by itself, in another process.
@@ -51,4 +56,28 @@ func spoilFile(ts *testscript.TestScript, neg bool, args []string) {
 		block.Bytes[at] ^= 1
 	}
 	ts.Check(os.WriteFile(path, pem.EncodeToMemory(block), 0o600))
+}
+
+// makeNewer adds a command of a kind that this program does not know to the registry
+// of a stopped founder: as a newer program has left it.
+func makeNewer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: newer DIR")
+	}
+	dir := ts.MkAbs(args[0])
+	admin, err := identity.LoadKey(filepath.Join(dir, "keys", "admin.key"), identity.RoleAdmin)
+	ts.Check(err)
+	s, err := store.Open(store.Options{Dir: filepath.Join(dir, "store"), Floor: -1})
+	ts.Check(err)
+	defer func() { ts.Check(s.Close()) }()
+	chain := s.Chain()
+	last, err := chain.Last()
+	ts.Check(err)
+	entries, err := chain.Entries(1, int(last))
+	ts.Check(err)
+	state, err := registry.Replay(entries)
+	ts.Check(err)
+	_, command, err := registry.NewCommand(state, "of_next_year", registry.Withdraw{}, admin)
+	ts.Check(err)
+	ts.Check(chain.Append(last+1, registry.Entry{Time: state.Time(), Command: command}.Encode()))
 }

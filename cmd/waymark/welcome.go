@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/2ps-project/waymark/node/control"
@@ -11,10 +12,20 @@ import (
 // welcomeLook is how often the progress of a first copy is looked at.
 const welcomeLook = time.Second
 
+// welcomePatience is how many looks in a row the copy may stand still before it is
+// said why.
+const welcomePatience = 60
+
+// stopsCopy are the alarms that may say why a copy stands still, and are no reason
+// at once to stop waiting for it.
+var stopsCopy = []string{"disk_full", "too_old", "registry_stopped", "unapproved", "gap", "stuck", "frozen", "unreachable"}
+
 // welcome shows how the copy of the others' lists goes on at a node that has just
-// been admitted, and ends with what to do next. Progress goes to standard error.
+// been admitted, and ends with what to do next, or with why it stands still. Progress
+// goes to standard error.
 func (m *Main) welcome(ctx context.Context, node *control.Client) error {
 	var before, shown string
+	still := 0
 	for {
 		s, err := node.Status(ctx)
 		if err != nil {
@@ -23,7 +34,12 @@ func (m *Main) welcome(ctx context.Context, node *control.Client) error {
 		line, copying := copyLine(s)
 		if line != shown && copying {
 			fmt.Fprintln(m.Stderr, plain(line))
-			shown = line
+			shown, still = line, 0
+		}
+		if still++; copying {
+			if a, ok := standsStill(s, still > welcomePatience); ok {
+				return &control.Error{Class: control.Degraded, Code: a.Code, Message: line + " " + a.Text, Next: a.Next + " The copy goes on by itself; see how far it is with: waymark status"}
+			}
 		}
 		// Twice the same, a second apart: by then the others have been asked.
 		if !copying && line == before {
@@ -34,6 +50,18 @@ func (m *Main) welcome(ctx context.Context, node *control.Client) error {
 			return err
 		}
 	}
+}
+
+// standsStill is the alarm that says why a copy does not go on: that nobody knows
+// why, which takes a while to find out, or after some patience what else is wrong.
+func standsStill(s control.Status, patient bool) (control.Alarm, bool) {
+	i := slices.IndexFunc(s.Alarms, func(a control.Alarm) bool {
+		return a.Code == "stalled" || patient && slices.Contains(stopsCopy, a.Code)
+	})
+	if i < 0 {
+		return control.Alarm{}, false
+	}
+	return s.Alarms[i], true
 }
 
 // copyLine says how far the copy is, and whether it still goes on.
