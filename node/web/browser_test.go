@@ -1,12 +1,14 @@
 package web_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -39,8 +41,8 @@ func missing(t *testing.T, what string) {
 	t.Skip(what)
 }
 
-// full asks for every language, colour scheme and width (WAYMARK_FULL=1).
-func full() bool { return os.Getenv("WAYMARK_FULL") == "1" }
+// full asks for every language: where CI is set, or with WAYMARK_FULL=1.
+func full() bool { return os.Getenv("CI") == "true" || os.Getenv("WAYMARK_FULL") == "1" }
 
 func offered(t *testing.T) (tags []string) {
 	t.Helper()
@@ -80,13 +82,29 @@ func browser(t *testing.T) context.Context {
 	if err := chromedp.Do(tab); err != nil {
 		t.Fatalf("chromium does not start: %v", err)
 	}
-	limit := 5 * time.Minute
-	if full() {
-		limit = 30 * time.Minute // many times as many pages
-	}
-	tab, cancel = context.WithTimeout(tab, limit)
+	tab, cancel = context.WithTimeout(tab, 9*time.Minute)
 	t.Cleanup(cancel)
 	return tab
+}
+
+// inTabs looks at every offered language, or at two, each in a tab of its own of
+// one browser; as many at a time as there are processors.
+func inTabs(t *testing.T, look func(t *testing.T, tab context.Context, language string)) {
+	t.Helper()
+	first, languages := browser(t), []string{"en", "el"}
+	if full() {
+		languages = offered(t)
+	}
+	t.Run("in", func(t *testing.T) { // ends when all tabs have ended
+		for _, language := range languages {
+			t.Run(language, func(t *testing.T) {
+				t.Parallel()
+				tab, cancel := chromedp.NewContext(first)
+				defer cancel()
+				look(t, tab, language)
+			})
+		}
+	})
 }
 
 // everything is a site on which each part of the layout is in use.
@@ -124,45 +142,72 @@ func (reports) Report(context.Context, string, string, string) error { return ni
 // visit is one page and the way to it.
 type visit struct {
 	name, path string
-	press      string // a button there that leads on; "" = none
-	until      string // what must be there at the end
-	before     string // pressed before that; "" = nothing
+	choose     string // an input that is chosen first; "" = none
+	press      string // a button that leads on; "" = none
+	post       string // instead of a button: the path to which fields are sent; "" = nowhere
+	fields     map[string]string
+	plain      bool   // they are sent as plain text, which is no form
+	until      string // what must be there at the end; "" = "main"
 }
 
 func visits(language string) []visit {
 	home := "/" + language + "/"
+	service, fault := home+"s/"+webtest.ChatID, "main > .lead + p > a"
 	list := []visit{
-		{"start", home, "", "main", ""},
-		{"results", home, `button[value="self"]`, "#narrow", ""},
-		{"results for professionals", home, `button[value="professional"]`, "#narrow", ""},
-		{"country", home + "in/pl", "", "main", ""},
-		{"poster of a country", home + "in/ie/poster", "", ".qr", ""},
-		{"poster of a service", home + "s/" + webtest.ChatID + "/poster", "", ".qr", ""},
-		{"safety", home + "safety", "", "main", ""},
-		{"accessibility", home + "accessibility", "", "main", ""},
-		{"form for other sites", home + "embed", "", "textarea", ""},
-		{"report that was sent", home + "s/" + webtest.ChatID, `form[action*="/report/"] button`, `main:not(:has(#mistake))`, `input[value="hours"]`},
-		{"silent country", home + "in/lt", "", "main", ""},
-		{"results of a silent country", home + "in/lt", "main form button", "#narrow", ""},
-		{"country without a partner", home + "in/nz", "", "main", ""},
-		{"no such page", home + "no/such/page", "", "main", ""},
+		{name: "start", path: home},
+		{name: "results", path: home, press: `button[value="self"]`, until: "#narrow"},
+		{name: "results for professionals", path: home, press: `button[value="professional"]`, until: "#narrow"},
+		{name: "second page of results", path: home, post: home + "search", fields: map[string]string{"page": "2"}, until: ".paging"},
+		{name: "results with words", path: home, post: home + "search", fields: map[string]string{"q": "Poradnia"}, until: "mark"},
+		{name: "nothing matches", path: home, post: home + "search", fields: map[string]string{"q": "zzqzz", "country": "PL", "channel": "post", "door": "self"}, until: "#narrow"},
+		{name: "country", path: home + "in/pl"},
+		{name: "poster of a country", path: home + "in/ie/poster", until: ".qr"},
+		{name: "poster of a service", path: service + "/poster", until: ".qr"},
+		{name: "safety", path: home + "safety"},
+		{name: "accessibility", path: home + "accessibility"},
+		{name: "form for other sites", path: home + "embed", until: "textarea"},
+		{name: "report that was sent", path: service, choose: `input[value="hours"]`, press: `form[action*="/report/"] button`, until: `main:not(:has(#mistake))`},
+		{name: "report without a choice", path: home, post: home + "report/" + webtest.ChatID, until: `form[action*="/report/"]`},
+		{name: "silent country", path: home + "in/lt"},
+		{name: "results of a silent country", path: home + "in/lt", press: "main form button", until: "#narrow"},
+		{name: "country without a partner", path: home + "in/nz"},
+		{name: "no such page", path: home + "no/such/page"},
+		{name: "not a form", path: home, post: home + "search", plain: true, until: fault},
+		{name: "not this way", path: home, post: home + "in/pl", until: fault},
+		{name: "too much text", path: home, post: home + "search", fields: map[string]string{"q": strings.Repeat("x", 17_000)}, until: fault},
 	}
 	for _, c := range webtest.Cases() {
-		list = append(list, visit{"service, " + c.Name, home + "s/" + c.ID, "", "main", ""})
+		list = append(list, visit{name: "service, " + c.Name, path: home + "s/" + c.ID})
 	}
-	return append(list, visit{"way out", "/leave", "", "table", ""})
+	return append(list, visit{name: "way out", path: "/leave", until: "table"})
 }
 
 func (v visit) open(t *testing.T, tab context.Context, address string) {
 	t.Helper()
 	do(t, tab, chromedp.Navigate(address+v.path))
-	if v.before != "" {
-		do(t, tab, chromedp.Click(chromedp.CSS(v.before)))
+	if v.choose != "" {
+		do(t, tab, chromedp.Click(chromedp.CSS(v.choose)))
 	}
-	if v.press != "" {
+	switch {
+	case v.press != "":
 		do(t, tab, chromedp.Click(chromedp.CSS(v.press)))
+	case v.post != "":
+		fields, err := json.Marshal(v.fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		do(t, tab, chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`{
+			const f = document.body.appendChild(document.createElement("form"));
+			f.method = "post", f.action = %q;
+			if (%v) f.enctype = "text/plain";
+			for (const [name, value] of Object.entries(%s ?? {})) {
+				const i = f.appendChild(document.createElement("input"));
+				i.type = "hidden", i.name = name, i.value = value;
+			}
+			f.submit();
+		}`, v.post, v.plain, fields)))
 	}
-	do(t, tab, chromedp.WaitVisible(chromedp.CSS(v.until)))
+	do(t, tab, chromedp.WaitVisible(chromedp.CSS(cmp.Or(v.until, "main"))))
 }
 
 func do(t *testing.T, tab context.Context, steps ...chromedp.Action[chromedp.Void]) {
@@ -203,164 +248,80 @@ func scheme(t *testing.T, tab context.Context, colours string) {
 	}})
 }
 
-// The rules of WCAG 2.2 A and AA that a machine can judge, and axe-core's best
-// practices, on every kind of page.
-func TestAccessibilityOfEveryPage(t *testing.T) {
-	tab := browser(t)
-	file := os.Getenv("WAYMARK_AXE")
-	axe, err := os.ReadFile(file)
-	if err != nil {
-		missing(t, "WAYMARK_AXE does not name axe-core's axe.min.js: accessibility was not checked (npm pack axe-core)")
-	}
-	address := everything(t)
-	languages, colours, widths := []string{"en", "pl"}, []string{"light"}, []int64{320}
-	if full() {
-		languages, colours, widths = offered(t), []string{"light", "dark"}, []int64{320, 1280}
-	}
-	for _, colour := range colours {
-		scheme(t, tab, colour)
-		for _, width := range widths {
-			do(t, tab, chromedp.EmulateViewport(width, 800))
-			for _, language := range languages {
-				for _, v := range visits(language) {
-					t.Run(fmt.Sprintf("%s %s %d %s", v.name, language, width, colour), func(t *testing.T) {
-						v.open(t, tab, address)
-						do(t, tab, chromedp.Evaluate[chromedp.Void](string(axe)), chromedp.Evaluate[chromedp.Void](`for (const d of document.querySelectorAll("details")) d.open = true`))
-						report := evaluate[[]byte](t, tab, `axe.run(document, {preload: false, resultTypes: ["violations"], runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})`, chromedp.EvalAwaitPromise, chromedp.EvalAsValue)
-						var found struct {
-							Passes     []struct{} `json:"passes"`
-							Violations []struct {
-								ID, Help string
-								Nodes    []struct{ HTML, FailureSummary string }
-							} `json:"violations"`
-						}
-						if err := json.Unmarshal(report, &found); err != nil {
-							t.Fatal(err)
-						}
-						if len(found.Passes) < 5 {
-							t.Errorf("only %d rules were applied", len(found.Passes))
-						}
-						for _, x := range found.Violations {
-							for _, n := range x.Nodes {
-								t.Errorf("%s: %s\n%.300s\n%s", x.ID, x.Help, n.HTML, n.FailureSummary)
-							}
-						}
-					})
-				}
-			}
-		}
-	}
-}
-
 // With scripts off every page can be reached by its own buttons; the browser is
 // asked for nothing but this site's pages, and is given nothing to keep.
 func TestBrowserIsToldNothing(t *testing.T) {
-	tab := browser(t)
 	address := everything(t)
-	var (
-		mu     sync.Mutex
-		faults []string
-		asked  int
-	)
-	note := func(format string, a ...any) { faults = append(faults, fmt.Sprintf(format, a...)) }
-	if err := chromedp.Listen(tab, func(ev any) {
-		mu.Lock()
-		defer mu.Unlock()
-		switch ev := ev.(type) {
-		case *network.EventRequestWillBeSent:
-			asked++
-			if !strings.HasPrefix(ev.Request.URL, address+"/") {
-				note("request to %s", ev.Request.URL)
-			}
-			if u, err := url.Parse(ev.Request.URL); err != nil || u.RawQuery != "" {
-				note("a question stands in the address %s", ev.Request.URL)
-			}
-		case *network.EventRequestWillBeSentExtraInfo: // what really went out
-			for name, value := range ev.Headers {
-				if strings.EqualFold(name, "Referer") || strings.EqualFold(name, "Cookie") {
-					note("%s is sent: %v", name, value)
+	inTabs(t, func(t *testing.T, tab context.Context, language string) {
+		var (
+			mu     sync.Mutex
+			faults []string
+			asked  int
+		)
+		note := func(format string, a ...any) { faults = append(faults, fmt.Sprintf(format, a...)) }
+		if err := chromedp.Listen(tab, func(ev any) {
+			mu.Lock()
+			defer mu.Unlock()
+			switch ev := ev.(type) {
+			case *network.EventRequestWillBeSent:
+				asked++
+				if !strings.HasPrefix(ev.Request.URL, address+"/") {
+					note("request to %s", ev.Request.URL)
 				}
-			}
-		case *network.EventResponseReceivedExtraInfo:
-			for name := range ev.Headers {
-				if strings.EqualFold(name, "Set-Cookie") {
-					note("a cookie is set")
+				if u, err := url.Parse(ev.Request.URL); err != nil || u.RawQuery != "" {
+					note("a question stands in the address %s", ev.Request.URL)
 				}
-			}
-		case *network.EventLoadingFailed:
-			note("a request failed: %s", ev.ErrorText)
-		case *log.EventEntryAdded:
-			if ev.Entry.Text != "" && !strings.Contains(ev.Entry.Text, "404 (Not Found)") {
-				note("console: %s", ev.Entry.Text)
-			}
-		case *runtime.EventConsoleAPICalled, *runtime.EventExceptionThrown:
-			note("a script ran: %T", ev)
-		}
-	}); err != nil {
-		t.Fatal(err)
-	}
-	call(t, tab, network.Enable, network.EnableParams{})
-	call(t, tab, log.Enable, cdp.Empty{})
-	scriptsOff(t, tab)
-	languages, colours, widths := []string{"en"}, []string{"light"}, []int64{320}
-	if full() {
-		languages, colours, widths = offered(t), []string{"light", "dark"}, []int64{320, 1280}
-	}
-	for _, colour := range colours {
-		scheme(t, tab, colour)
-		for _, width := range widths {
-			do(t, tab, chromedp.EmulateViewport(width, 800))
-			for _, language := range languages {
-				for _, v := range visits(language) {
-					v.open(t, tab, address)
-					mu.Lock()
-					for _, f := range faults {
-						t.Errorf("%s %s %d %s: %s", v.name, language, width, colour, f)
+			case *network.EventRequestWillBeSentExtraInfo: // what really went out
+				for name, value := range ev.Headers {
+					if strings.EqualFold(name, "Referer") || strings.EqualFold(name, "Cookie") {
+						note("%s is sent: %v", name, value)
 					}
-					faults = nil
-					mu.Unlock()
 				}
+			case *network.EventResponseReceivedExtraInfo:
+				for name := range ev.Headers {
+					if strings.EqualFold(name, "Set-Cookie") {
+						note("a cookie is set")
+					}
+				}
+			case *network.EventLoadingFailed:
+				note("a request failed: %s", ev.ErrorText)
+			case *log.EventEntryAdded:
+				if ev.Entry.Text != "" && !refused.MatchString(ev.Entry.Text) {
+					note("console: %s", ev.Entry.Text)
+				}
+			case *runtime.EventConsoleAPICalled, *runtime.EventExceptionThrown:
+				note("a script ran: %T", ev)
 			}
+		}); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if asked < len(visits("en")) {
-		t.Errorf("only %d requests were seen", asked)
-	}
-	if c := call(t, tab, storage.GetCookies, storage.GetCookiesParams{}); len(c.Cookies) > 0 {
-		t.Errorf("%d cookies are kept", len(c.Cookies))
-	}
-	if s := call(t, tab, storage.GetUsageAndQuota, storage.GetUsageAndQuotaParams{Origin: address}); s.Usage > 0 {
-		t.Errorf("%v bytes are kept", s.Usage)
-	}
-}
-
-// The way out and the crisis contacts stand in the same place on every page,
-// and no page has to be moved sideways on the smallest telephone.
-func TestHelpStaysInItsPlace(t *testing.T) {
-	tab := browser(t)
-	address := everything(t)
-	scheme(t, tab, "light")
-	do(t, tab, chromedp.EmulateViewport(320, 640))
-	for _, language := range offered(t) {
-		var first string
+		call(t, tab, network.Enable, network.EnableParams{})
+		call(t, tab, log.Enable, cdp.Empty{})
+		scriptsOff(t, tab)
+		do(t, tab, chromedp.EmulateViewport(320, 800))
 		for _, v := range visits(language) {
 			v.open(t, tab, address)
-			if wide := evaluate[int](t, tab, `document.documentElement.scrollWidth`); wide > 320 {
-				t.Errorf("%s, %s: the page is %d px wide on a screen of 320", language, v.name, wide)
+			mu.Lock()
+			for _, f := range faults {
+				t.Errorf("%s: %s", v.name, f)
 			}
-			if v.until == "table" {
-				continue
-			}
-			place := evaluate[string](t, tab, `[".leave", ".crisis"].map(s => { const r = document.querySelector(s).getBoundingClientRect(); return s + " " + [r.left, r.top, r.right].map(Math.round) }).join("; ")`)
-			if first == "" {
-				first = place
-			}
-			if place != first {
-				t.Errorf("%s, %s: %s, but on the first page %s", language, v.name, place, first)
-			}
+			faults = nil
+			mu.Unlock()
 		}
-	}
+		if asked < len(visits(language)) {
+			t.Errorf("only %d requests were seen", asked)
+		}
+		if c := call(t, tab, storage.GetCookies, storage.GetCookiesParams{}); len(c.Cookies) > 0 {
+			t.Errorf("%d cookies are kept", len(c.Cookies))
+		}
+		if s := call(t, tab, storage.GetUsageAndQuota, storage.GetUsageAndQuotaParams{Origin: address}); s.Usage > 0 {
+			t.Errorf("%v bytes are kept", s.Usage)
+		}
+	})
 }
+
+// refused matches what the console says of an answer that is a page of a fault.
+var refused = regexp.MustCompile(`status of 4\d\d \(`)
 
 // What has the focus is never under the bar with the way out, forwards or
 // backwards, and the way out is the first stop. 320 × 256 is a screen of 1280 ×
@@ -378,7 +339,7 @@ func TestFocusIsNeverCovered(t *testing.T) {
 		return {Name: e.outerHTML.slice(0, 90), Top: r.top, Bar: b.getBoundingClientRect().bottom, InBar: b.contains(e), Nobody: e === document.body} })()`
 	for _, size := range [][2]int64{{320, 256}, {1280, 700}} {
 		do(t, tab, chromedp.EmulateViewport(size[0], size[1]))
-		for _, v := range []visit{visits("lt")[0], visits("lt")[1], {"service", "/lt/s/case-ordinary", "", "main", ""}} {
+		for _, v := range []visit{visits("lt")[0], visits("lt")[1], {name: "service", path: "/lt/s/case-ordinary"}} {
 			t.Run(fmt.Sprintf("%s %d", v.name, size[0]), func(t *testing.T) {
 				v.open(t, tab, address)
 				do(t, tab, chromedp.Evaluate[chromedp.Void](`getSelection().removeAllRanges(), document.activeElement.blur(), scrollTo(0, 0)`))
