@@ -79,27 +79,33 @@ func TestEveryPage(t *testing.T) {
 }
 
 // measure compares the places of the way out and of the crisis contacts with those
-// on the first page that was seen at this width, opens every fold, and finds the
-// page no wider than the screen, also with text as far apart as WCAG 1.4.12 lets a
+// on the first page that was seen at this width, opens every fold, and finds no
+// text that runs over what stands beside it and the page no wider than the screen, also with text as far apart as WCAG 1.4.12 lets a
 // reader set it.
 func (l look) measure(t *testing.T, tab context.Context, v visit, places map[int64]string) {
 	t.Helper()
 	type size struct {
 		Place        string
 		Wide, Spaced int64
+		Over         []string
 	}
 	s := evaluate[size](t, tab, `(() => {
 		const root = document.documentElement, at = s => { const r = document.querySelector(s)?.getBoundingClientRect(); return r && s + " " + [r.left, r.top + scrollY * (s == ".crisis"), r.right].map(Math.round) };
 		const Place = [".leave", ".crisis"].map(at).join("; ");
 		for (const d of document.querySelectorAll("details")) d.open = true;
 		const Wide = root.scrollWidth;
+		const over = e => e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX == "visible";
+		const Over = [...document.body.querySelectorAll("*")].filter(over).map(e => e.outerHTML.slice(0, 200));
 		Object.assign(root.style, {lineHeight: "1.5", letterSpacing: ".12em", wordSpacing: ".16em"});
 		const Spaced = root.scrollWidth;
 		root.removeAttribute("style");
-		return {Place, Wide, Spaced};
+		return {Place, Wide, Spaced, Over};
 	})()`)
 	if s.Wide > l.width || s.Spaced > l.width {
 		t.Errorf("the page is %d px wide, with text set apart %d, on a screen of %d", s.Wide, s.Spaced, l.width)
+	}
+	for _, e := range s.Over {
+		t.Errorf("%d px: the text is wider than its place: %s", l.width, e)
 	}
 	if v.until == "table" {
 		return // the way out itself

@@ -173,6 +173,8 @@ type view struct {
 	Others   []*locale.Language
 	Operator Operator
 	Crisis   []CrisisContact
+	First    []CrisisContact // whom to call first: always in sight
+	More     []CrisisContact // all others, and what else there is to say of the first: in a fold
 	CrisisIn string
 	Checked  string // date of all contacts, when they share one and it is not long ago
 	Generic  bool   // there is no emergency contact to rely on: say what holds everywhere
@@ -211,6 +213,7 @@ func (r *Renderer) Render(w http.ResponseWriter, status int, name string, p Page
 		v.CrisisIn = operator.Country
 	}
 	v.Crisis = ordered(r.opt.Crisis(p.Language, v.CrisisIn))
+	v.First, v.More = first(v.Crisis)
 	v.Checked = commonDate(v.Crisis)
 	v.Generic = !slices.ContainsFunc(v.Crisis, func(c CrisisContact) bool { return c.Kind == "emergency" && !c.Lapsed })
 	v.Home = "/" + p.Language.Tag() + "/in/" + strings.ToLower(operator.Country)
@@ -268,6 +271,32 @@ func ordered(in []CrisisContact) []CrisisContact {
 		}
 	}
 	return out
+}
+
+// inSight is how many contacts are always in sight: as many as leave room for the
+// page on a small telephone.
+const inSight = 2
+
+// first divides contacts that are in order. Who calls in a hurry needs a number;
+// names, languages and hours can wait in the fold, where the first stand again if
+// they have any.
+func first(list []CrisisContact) (first, more []CrisisContact) {
+	for _, c := range list {
+		shown := len(first) < inSight && !c.Lapsed
+		if shown {
+			first = append(first, c)
+		}
+		if !shown || c.Kind != "emergency" && c.Name+c.Spoken+c.Hours != "" {
+			more = append(more, c)
+		}
+	}
+	return first, more
+}
+
+// dated is a contact, and the date that all contacts share.
+type dated struct {
+	Contact CrisisContact
+	Checked string
 }
 
 // commonDate returns the date of all contacts, "" when they differ or one of
@@ -367,6 +396,7 @@ func (r *Renderer) funcs(l *locale.Language) template.FuncMap {
 		"join":     l.Join,
 		"lang":     l.Tag,
 		"clip":     Clip,
+		"pair":     func(c CrisisContact, checked string) dated { return dated{c, checked} },
 	}
 }
 

@@ -90,7 +90,7 @@ func (s *Site) crisis(l *locale.Language, country string) []page.CrisisContact {
 			continue // instead of an emergency number that is doubtful the strip says what holds everywhere
 		}
 		x := page.CrisisContact{
-			Kind: c.Kind, Number: c.Value, Name: strings.TrimSpace(c.Label), Date: c.AsOf,
+			Kind: c.Kind, Number: shown(c.Value), Name: strings.TrimSpace(c.Label), Date: c.AsOf,
 			Aging: age == listing.Stale || age == listing.Demoted, Lapsed: age == listing.Lapsed,
 		}
 		if wellFormed.MatchString(c.LabelLanguage) {
