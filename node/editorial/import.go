@@ -37,6 +37,7 @@ type intake struct {
 func (d *Desk) Import(ctx context.Context, rows iter.Seq2[control.Row, error], o control.ImportOptions) (control.ImportReport, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	defer hurry()()
 	in := &intake{d: d, o: o, seen: make(map[feed.Key]string)}
 	in.report.Refused = []control.Refusal{}
 	var err error
@@ -325,11 +326,13 @@ func (in *intake) missing() ([]feed.Key, error) {
 	return out, err
 }
 
-// write keeps the drafts, then publishes all in one head. Whatever is cut off
-// in between, importing again completes it.
+// write keeps the drafts and publishes all in one head. Whatever is cut off in
+// between, importing again completes it.
 func (in *intake) write(ctx context.Context, remove []feed.Key) error {
-	if err := in.drafts(); err != nil {
-		return explain(err)
+	if !in.o.Publish {
+		if err := in.drafts(); err != nil {
+			return explain(err)
+		}
 	}
 	if in.o.Publish || len(remove) > 0 {
 		if err := in.publish(ctx, remove); err != nil {
@@ -348,35 +351,72 @@ const (
 	draftBytes = 2 << 20
 )
 
-// drafts keeps what is new or changed: some are packed while others are written.
-func (in *intake) drafts() error {
-	var work errgroup.Group
-	work.SetLimit(2)
-	var batch []store.Own
-	size := 0
-	flush := func() {
-		if full := batch; len(full) > 0 {
-			batch, size = nil, 0
-			work.Go(func() error { return in.d.o.Store.PutOwn(full...) })
-		}
+// keeper keeps what is new or changed: some are packed while others are written.
+type keeper struct {
+	s     *store.Store
+	work  errgroup.Group
+	batch []store.Own
+	size  int
+	whole bool // everything was kept
+}
+
+func newKeeper(s *store.Store) *keeper {
+	k := &keeper{s: s}
+	k.work.SetLimit(2)
+	return k
+}
+
+func (k *keeper) put(x spooled) {
+	if x.Document == nil {
+		return
 	}
+	k.batch = append(k.batch, store.Own{Key: x.Key, Document: x.Document, Published: x.Published, Updated: x.Updated})
+	if k.size += len(x.Document); len(k.batch) == draftItems || k.size >= draftBytes {
+		k.flush()
+	}
+}
+
+func (k *keeper) flush() {
+	if full := k.batch; len(full) > 0 {
+		k.batch, k.size = nil, 0
+		k.work.Go(func() error { return k.s.PutOwn(full...) })
+	}
+}
+
+// wait returns when all that was put is kept.
+func (k *keeper) wait() error {
+	k.flush()
+	err := k.work.Wait()
+	k.whole = err == nil
+	return err
+}
+
+// drafts keeps all.
+func (in *intake) drafts() error {
+	keep := newKeeper(in.d.o.Store)
 	err := in.spool.each(func(x spooled) bool {
-		if x.Document == nil {
-			return true
-		}
-		batch = append(batch, store.Own{Key: x.Key, Document: x.Document, Published: x.Published, Updated: x.Updated})
-		if size += len(x.Document); len(batch) == draftItems || size >= draftBytes {
-			flush()
-		}
+		keep.put(x)
 		return true
 	})
-	flush()
-	return errors.Join(err, work.Wait())
+	return errors.Join(err, keep.wait())
 }
 
 // publish makes one head of all that is to be published and removed, and keeps
-// what was published.
+// what was published. The drafts are kept before the head is signed, also when it
+// cannot be.
 func (in *intake) publish(ctx context.Context, remove []feed.Key) error {
+	keep := newKeeper(in.d.o.Store)
+	err := in.head(ctx, keep, remove)
+	if err != nil && in.o.Publish && !keep.whole {
+		_ = keep.wait() // what it met is met again
+		if kept := in.drafts(); kept != nil {
+			err = errors.Join(err, kept)
+		}
+	}
+	return err
+}
+
+func (in *intake) head(ctx context.Context, keep *keeper, remove []feed.Key) error {
 	publisher, err := in.d.o.Publisher()
 	if err != nil {
 		return err
@@ -389,10 +429,14 @@ func (in *intake) publish(ctx context.Context, remove []feed.Key) error {
 		if in.o.Publish {
 			marks = make([]store.Mark, 0, in.held)
 			err := in.spool.each(func(x spooled) bool {
+				keep.put(x)
 				marks = append(marks, store.Mark{Key: x.Key, Published: x.Print})
 				more = yield(feed.Edit{Key: x.Key, Op: feed.Put, Type: catalog.TypeListing, Body: x.Body})
 				return more
 			})
+			if more && err == nil {
+				err = keep.wait()
+			}
 			if err != nil {
 				cancel(err) // half of them must not be published
 				return

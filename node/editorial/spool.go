@@ -1,13 +1,12 @@
 package editorial
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/fxamacker/cbor/v2"
-	"github.com/klauspost/compress/zstd"
+	"github.com/klauspost/compress/s2"
 
 	"github.com/2ps-project/waymark/federation/feed"
 	"github.com/2ps-project/waymark/federation/identity"
@@ -20,7 +19,7 @@ import (
 type spool struct {
 	s    *store.Store
 	file *store.Temp
-	z    *zstd.Encoder
+	z    *s2.Writer
 	out  *cbor.Encoder
 	size int // bytes since room was looked for
 
@@ -43,10 +42,8 @@ func newSpool(s *store.Store) (*spool, error) {
 	if err != nil {
 		return nil, err
 	}
-	z, err := zstd.NewWriter(file, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(256<<10))
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
+	// It is read again at once: speed counts for more than size.
+	z := s2.NewWriter(file, s2.WriterConcurrency(1), s2.WriterBlockSize(256<<10))
 	return &spool{s: s, file: file, z: z, out: cbor.NewEncoder(z)}, nil
 }
 
@@ -78,11 +75,7 @@ func (p *spool) each(f func(spooled) bool) error {
 	if _, err := p.file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	z, err := zstd.NewReader(bufio.NewReader(p.file), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		return err
-	}
-	defer z.Close()
+	z := s2.NewReader(p.file, s2.ReaderMaxBlockSize(256<<10))
 	in := cbor.NewDecoder(z)
 	for {
 		var x spooled

@@ -28,12 +28,15 @@ type Term struct {
 
 // Vocabulary is what the federation's taxonomies are at the moment. The zero
 // value knows the codes of the profile and no labels.
-type Vocabulary struct{ taxonomies []Taxonomy }
+type Vocabulary struct {
+	taxonomies []Taxonomy
+	short      map[[2]string]map[string]any // taxonomy and code → [Vocabulary.shortTerm]
+}
 
 // NewVocabulary takes the taxonomies of a federation. Codes of the profile that
 // they lack are there too.
 func NewVocabulary(list []Taxonomy) Vocabulary {
-	v := Vocabulary{slices.Clone(list)}
+	v := Vocabulary{taxonomies: slices.Clone(list), short: map[[2]string]map[string]any{}}
 	for i := range v.taxonomies {
 		v.taxonomies[i].Terms = slices.Clone(v.taxonomies[i].Terms)
 	}
@@ -54,6 +57,11 @@ func NewVocabulary(list []Taxonomy) Vocabulary {
 		}
 	}
 	slices.SortFunc(v.taxonomies, func(a, b Taxonomy) int { return cmp.Compare(a.Code, b.Code) })
+	for _, t := range v.taxonomies {
+		for _, x := range t.Terms {
+			v.short[[2]string{t.Code, x.Code}] = v.makeShort(t.Code, x.Code)
+		}
+	}
 	return v
 }
 
@@ -66,11 +74,49 @@ func (v Vocabulary) find(code string) *Taxonomy {
 	return nil
 }
 
+// shortTerm is a term as it stands in a service: without its taxonomy, which
+// stands once, under /taxonomies. It is not to be changed.
+func (v Vocabulary) shortTerm(taxonomy, code string) map[string]any {
+	if t, ok := v.short[[2]string{taxonomy, code}]; ok {
+		return t
+	}
+	return v.makeShort(taxonomy, code)
+}
+
+func (v Vocabulary) makeShort(taxonomy, code string) map[string]any {
+	t := v.term(taxonomy, code)
+	delete(t, "taxonomy_detail")
+	return t
+}
+
 // TaxonomyID is the id of a taxonomy of the profile: the same everywhere.
-func TaxonomyID(taxonomy string) string { return madeID("taxonomy", taxonomy) }
+func TaxonomyID(taxonomy string) string {
+	if id, ok := shippedIDs[[2]string{taxonomy}]; ok {
+		return id
+	}
+	return madeID("taxonomy", taxonomy)
+}
 
 // TermID is the id of a term of a taxonomy of the profile.
-func TermID(taxonomy, code string) string { return madeID("term", taxonomy, code) }
+func TermID(taxonomy, code string) string {
+	if id, ok := shippedIDs[[2]string{taxonomy, code}]; ok {
+		return id
+	}
+	return madeID("term", taxonomy, code)
+}
+
+// shippedIDs are those of the codes that every listing carries: taxonomy and code,
+// or a taxonomy alone.
+var shippedIDs = func() map[[2]string]string {
+	ids := map[[2]string]string{}
+	for _, name := range listing.Vocabularies() {
+		ids[[2]string{name}] = madeID("taxonomy", name)
+		for _, code := range append(listing.Terms(name), listing.NotStated) {
+			ids[[2]string{name, code}] = madeID("term", name, code)
+		}
+	}
+	return ids
+}()
 
 // Label is the English name of a code.
 func (v Vocabulary) Label(taxonomy, code string) string {

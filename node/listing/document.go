@@ -1,6 +1,7 @@
 package listing
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -91,10 +92,17 @@ func canonicalFloat(f float64) any {
 // holds what JSON cannot say, which neither [ParseJSON] nor [DecodeDocument]
 // ever gives.
 func (d Document) JSON() []byte {
-	b, err := d.AppendJSON(nil)
-	if err != nil {
+	w := writers.Get().(*jsonWriter)
+	defer writers.Put(w)
+	w.b, w.names = w.b[:0], w.names[:0]
+	if w.object(d, MaxDepth) != nil {
 		return nil
 	}
+	b := bytes.Clone(w.b)
+	if cap(w.b) > maxPooled {
+		w.b = nil
+	}
+	clear(w.names[:cap(w.names)])
 	return b
 }
 

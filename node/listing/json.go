@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -346,6 +347,12 @@ type jsonWriter struct {
 	b     []byte
 	names []string // of the objects that are open
 }
+
+// writers are used again: their buffers have grown to what documents need.
+var writers = sync.Pool{New: func() any { return new(jsonWriter) }}
+
+// maxPooled is the largest buffer, in bytes, that is kept for the next document.
+const maxPooled = 64 << 10
 
 var errDeep = fmt.Errorf("it is nested deeper than %d levels", MaxDepth)
 
