@@ -12,6 +12,7 @@ import (
 	"iter"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -44,8 +45,9 @@ type Options struct {
 
 // Desk is where the own listings are edited. One change at a time.
 type Desk struct {
-	o  Options
-	mu sync.Mutex
+	o      Options
+	mu     sync.Mutex
+	drafts atomic.Pointer[draftCount]
 }
 
 // New makes a desk.
@@ -403,13 +405,27 @@ func (d *Desk) List() ([]control.Summary, error) {
 
 // Drafts is how many own documents are not published as they stand.
 func (d *Desk) Drafts() (n int, err error) {
+	version := d.o.Store.OwnVersion()
+	if known := d.drafts.Load(); known != nil && known.version == version {
+		return known.n, nil
+	}
 	err = d.o.Store.EachOwn(func(own store.Own) error {
 		if own.State() != "published" {
 			n++
 		}
 		return nil
 	})
+	if err == nil {
+		d.drafts.Store(&draftCount{version, n})
+	}
 	return n, err
+}
+
+// draftCount is how many drafts there were at a version of the documents. To count
+// them takes reading all of them, and who watches a node asks again and again.
+type draftCount struct {
+	version uint64
+	n       int
 }
 
 func (d *Desk) summaries(docs []store.Own) ([]control.Summary, error) {

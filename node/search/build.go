@@ -346,6 +346,7 @@ func (b *builder) close() {
 	}
 	s.writeSets(b.cover)
 	s.writeSets(b.flags)
+	s.idHash = newSlots(s.n, func(i int) []byte { return s.identity(uint32(i)) })
 	s.grid()
 	if err := s.seal(); err != nil {
 		panic(err) // what was just made does not fit together

@@ -15,7 +15,7 @@ import (
 type dict struct {
 	blob []byte
 	off  []uint32 // term i is blob[off[i]:off[i+1]]
-	hash []uint32 // open addressing; term number + 1, 0 = free
+	hash slots
 	sign []uint64 // which letters each term has; see similar
 	size []uint8  // letters of each term
 }
@@ -32,18 +32,7 @@ func newDict(sorted []string) dict {
 		d.off = append(d.off, uint32(len(d.blob)))
 		d.sign[i], d.size[i] = signTerm(t)
 	}
-	slots := 4
-	for slots < len(sorted)*3/2 {
-		slots *= 2
-	}
-	d.hash = make([]uint32, slots)
-	for i, t := range sorted {
-		h := hashTerm(t) & uint32(slots-1)
-		for d.hash[h] != 0 {
-			h = (h + 1) & uint32(slots-1)
-		}
-		d.hash[h] = uint32(i + 1)
-	}
+	d.hash = newSlots(len(sorted), d.term)
 	return d
 }
 
@@ -61,18 +50,7 @@ func (d *dict) term(i int) []byte { return d.blob[d.off[i]:d.off[i+1]] }
 
 // find returns the number of a term, or -1.
 func (d *dict) find(t string) int {
-	mask := uint32(len(d.hash) - 1)
-	h := hashTerm(t) & mask
-	for range d.hash { // a damaged table may be full
-		if d.hash[h] == 0 {
-			break
-		}
-		if i := int(d.hash[h] - 1); string(d.term(i)) == t {
-			return i
-		}
-		h = (h + 1) & mask
-	}
-	return -1
+	return d.hash.find(hashTerm(t), func(i int) bool { return string(d.term(i)) == t })
 }
 
 // beginning returns the range of the terms that begin with p.

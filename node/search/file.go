@@ -30,7 +30,7 @@ import (
 // another program left is noticed. A file never changes once it is written.
 const (
 	fileMagic  = "wmindex\n"
-	fileFormat = 2
+	fileFormat = 3
 	byteOrder  = 0x01020304
 	fileAlign  = 64
 	headerSize = 64

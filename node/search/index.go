@@ -39,6 +39,8 @@ type Index struct {
 	key  []byte // of the tokens of this run
 	wake chan struct{}
 
+	idle idle
+
 	current atomic.Pointer[snapshot]
 	kept    atomic.Pointer[[]*snapshot] // retired, newest first
 
@@ -126,10 +128,12 @@ func (x *Index) Len() int { return x.current.Load().count }
 func (x *Index) Find(r Ref) (revision uint64, ok bool) {
 	snap := x.current.Load()
 	defer runtime.KeepAlive(snap)
+	var space [64]byte
+	identity := appendIdentity(space[:0], r.Country, r.ID)
 	err := guarded(func() error {
 		for i := range snap.views {
 			v := &snap.views[i]
-			if doc, found := v.seg.lookup(identityOf(r.Country, r.ID)); found && !v.isDead(doc) {
+			if doc, found := v.seg.lookup(identity); found && !v.isDead(doc) {
 				revision, ok = v.seg.revision[doc], true
 			}
 		}
@@ -201,7 +205,7 @@ func (x *Index) change(idents []string, erase map[string]bool, added []view) err
 	for _, v := range old.views {
 		var dying []uint32
 		for _, ident := range idents {
-			doc, ok := v.seg.lookup(ident)
+			doc, ok := v.seg.lookup([]byte(ident))
 			if !ok {
 				continue
 			}

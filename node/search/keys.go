@@ -138,8 +138,8 @@ func (x *Index) whole(ctx context.Context, q Query, use func(*evaluation), snaps
 			return err
 		}
 	}
-	e := evaluations.Get().(*evaluation)
-	defer e.release()
+	e := x.idle.get()
+	defer x.idle.put(e)
 	e.begin(ctx, q, snap)
 	if err := e.find(); err != nil {
 		return fmt.Errorf("search: %w", err)

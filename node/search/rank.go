@@ -295,6 +295,14 @@ func (e *evaluation) nearest(from, to int) {
 	far := math.Inf(1) // square of the chord beyond which nothing is kept any more
 	for i := range e.parts {
 		p := &e.parts[i]
+		if n := p.hits.count(); n < len(p.view.seg.cells)/32 { // as within a radius: few are looked at one by one
+			for d := range p.hits.each {
+				if p.view.seg.ptOff[d] < p.view.seg.ptOff[d+1] {
+					e.keep(0, to, candidate{e.key(p, d), int32(i), d})
+				}
+			}
+			continue
+		}
 		met := e.memory.bits(p.view.seg.n)
 		for j := range p.view.seg.cells {
 			c := &p.view.seg.cells[j]

@@ -329,6 +329,7 @@ type arena[T any] struct {
 	mem  []T
 	used int
 	need int // of the whole evaluation, so that the next one allocates once
+	rest int // evaluations in a row that needed far less
 }
 
 func (a *arena[T]) take(n int) []T {
@@ -341,10 +342,18 @@ func (a *arena[T]) take(n int) []T {
 	return out
 }
 
-// reset makes room for as much as was needed, and gives back what is far above it.
+// reset makes room for as much as was needed, and gives back what has been far above
+// it for long.
 func (a *arena[T]) reset() {
-	if a.need > len(a.mem) {
-		a.mem = make([]T, a.need)
+	if a.need >= len(a.mem)/8 {
+		a.rest = 0
+	} else {
+		a.rest++
+	}
+	if a.need > len(a.mem) || a.rest == maxRest {
+		a.mem, a.rest = make([]T, a.need), 0
 	}
 	a.used, a.need = 0, 0
 }
+
+const maxRest = 1000

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,8 +54,8 @@ func (x *Index) Search(ctx context.Context, q Query) (Answer, error) {
 }
 
 func (x *Index) ask(ctx context.Context, q Query, snap *snapshot) (Answer, error) {
-	e := evaluations.Get().(*evaluation)
-	defer e.release()
+	e := x.idle.get()
+	defer x.idle.put(e)
 	e.begin(ctx, q, snap)
 	if err := e.run(); err != nil {
 		return Answer{}, err
@@ -107,7 +108,34 @@ const numFacets = 10
 
 var facetNames = [numFacets]Facet(Facets())
 
-var evaluations = sync.Pool{New: func() any { return &evaluation{} }}
+// idle are evaluations that wait for a question, with the memory of their last
+// one. A [sync.Pool] would lose it at each collection of garbage, and every
+// question after one would pay for it.
+type idle struct {
+	mu   sync.Mutex
+	list []*evaluation
+}
+
+func (p *idle) get() *evaluation {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.list)
+	if n == 0 {
+		return new(evaluation)
+	}
+	e := p.list[n-1]
+	p.list = p.list[:n-1]
+	return e
+}
+
+func (p *idle) put(e *evaluation) {
+	e.release()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.list) < runtime.GOMAXPROCS(0) { // more are seldom at work at once
+		p.list = append(p.list, e)
+	}
+}
 
 func (e *evaluation) begin(ctx context.Context, q Query, snap *snapshot) {
 	e.ctx, e.q, e.snap, e.lang = ctx, q, snap, analysis.Find(q.Language)
@@ -152,7 +180,6 @@ func (e *evaluation) release() {
 	}
 	*e = next
 	e.memory.reset()
-	evaluations.Put(e)
 }
 
 func (e *evaluation) run() error {

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 	"sync/atomic"
 	"unsafe"
@@ -19,6 +18,7 @@ type segment struct {
 
 	ident    []byte   // country, NUL, id of each document
 	idOff    []uint32 // n + 1
+	idHash   slots    // finds a document by its identity
 	revision []uint64
 	length   []uint16 // weighted words of the document
 	assured  []int32
@@ -106,9 +106,9 @@ var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 // columns lists the arrays in the order in which they stand in a file.
 func (s *segment) columns() []column {
 	return []column{
-		col[byte]{&s.ident}, col[uint32]{&s.idOff}, col[uint64]{&s.revision}, col[uint16]{&s.length},
+		col[byte]{&s.ident}, col[uint32]{&s.idOff}, col[uint32]{(*[]uint32)(&s.idHash)}, col[uint64]{&s.revision}, col[uint16]{&s.length},
 		col[int32]{&s.assured}, col[int32]{&s.cadence}, col[int32]{&s.lapse}, col[[2]uint8]{&s.ages},
-		col[byte]{&s.terms.blob}, col[uint32]{&s.terms.off}, col[uint32]{&s.terms.hash}, col[uint64]{&s.terms.sign}, col[uint8]{&s.terms.size},
+		col[byte]{&s.terms.blob}, col[uint32]{&s.terms.off}, col[uint32]{(*[]uint32)(&s.terms.hash)}, col[uint64]{&s.terms.sign}, col[uint8]{&s.terms.size},
 		col[uint32]{&s.postOff}, col[uint8]{&s.postTF}, col[uint32]{&s.contOff}, col[uint16]{&s.post},
 		col[uint32]{&s.posOff}, col[byte]{&s.pos},
 		col[uint32]{&s.setDir}, col[byte]{&s.setNames}, col[uint64]{&s.setWords}, col[uint32]{&s.setLists},
@@ -162,8 +162,8 @@ func (s *segment) fits() error {
 		}
 	}
 	terms := len(s.terms.off) - 1
-	if h := len(s.terms.hash); h == 0 || h&(h-1) != 0 || h <= terms {
-		return fmt.Errorf("%w: a table of %d slots for %d terms", errSegment, h, terms)
+	if !s.terms.hash.fits(terms) || !s.idHash.fits(s.n) {
+		return fmt.Errorf("%w: tables of %d slots for %d terms, of %d for %d documents", errSegment, len(s.terms.hash), terms, len(s.idHash), s.n)
 	}
 	if len(s.terms.sign) != terms || len(s.terms.size) != terms {
 		return fmt.Errorf("%w: signatures of other terms", errSegment)
@@ -200,12 +200,16 @@ func (s *segment) ref(doc uint32) Ref {
 }
 
 // lookup returns the number of a document.
-func (s *segment) lookup(identity string) (uint32, bool) {
-	i := sort.Search(s.n, func(i int) bool { return string(s.identity(uint32(i))) >= identity })
-	return uint32(i), i < s.n && string(s.identity(uint32(i))) == identity
+func (s *segment) lookup(identity []byte) (uint32, bool) {
+	i := s.idHash.find(hashTerm(identity), func(i int) bool { return string(s.identity(uint32(i))) == string(identity) })
+	return uint32(i), i >= 0
 }
 
-func identityOf(country, id string) string { return strings.ToUpper(country) + "\x00" + id }
+func identityOf(country, id string) string { return string(appendIdentity(nil, country, id)) }
+
+func appendIdentity(b []byte, country, id string) []byte {
+	return append(append(append(b, strings.ToUpper(country)...), 0), id...)
+}
 
 // postings returns the range of the one term i.
 func (s *segment) postings(i int) span { return span{uint32(i), uint32(i + 1)} }

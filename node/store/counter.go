@@ -124,6 +124,7 @@ func (s *Store) openCounter() (odd string, err error) {
 
 // updateOwn is update for what is counted.
 func (s *Store) updateOwn(f func(*badger.Txn) error) error {
+	defer s.ownVersion.Add(1)
 	c := s.counter
 	if c == nil {
 		return s.update(f)

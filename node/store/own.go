@@ -93,6 +93,10 @@ func (s *Store) EachOwn(f func(Own) error) error {
 	})
 }
 
+// OwnVersion changes with every write of the owner's documents: what was learnt by
+// reading all of them holds as long as the version is the one before.
+func (s *Store) OwnVersion() uint64 { return s.ownVersion.Load() }
+
 // PublishedOwn counts the documents that were published and not taken back. Where
 // a mark says it, the document itself is not read.
 func (s *Store) PublishedOwn() (n uint64, err error) {

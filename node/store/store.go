@@ -75,7 +75,8 @@ type Store struct {
 	mended     atomic.Bool  // a repair was applied since the store was opened
 	beforeFold func() error // tests cut off here
 
-	version atomic.Uint64 // see Version
+	version    atomic.Uint64 // see Version
+	ownVersion atomic.Uint64 // see OwnVersion
 
 	gate    sync.RWMutex  // held for writing while nothing may be written
 	erased  atomic.Uint64 // erasures since the start
