@@ -70,6 +70,7 @@ type Catalog struct {
 	shown  shown
 	lost   atomic.Bool
 	side   atomic.Pointer[side]
+	hush   atomic.Pointer[hush]
 }
 
 var _ feed.Appender = (*Catalog)(nil)
@@ -122,6 +123,7 @@ func (c *Catalog) Append(ctx context.Context, v *feed.Verified) error {
 		return err
 	}
 	c.asOf.Delete(v.Origin())
+	c.hush.Store(nil)
 	if err := c.follow(v, staged); err != nil {
 		// The records are safe; only the index is behind. It is a cache and is
 		// filled again at the next chance.
@@ -139,7 +141,38 @@ func (c *Catalog) Lost() bool { return c.lost.Load() || c.o.Index.Damaged() }
 
 // Search answers one question.
 func (c *Catalog) Search(ctx context.Context, q search.Query) (search.Answer, error) {
+	var err error
+	if q.Silent, err = c.silentCountries(); err != nil {
+		return search.Answer{}, fmt.Errorf("search: %w", err)
+	}
 	return c.o.Index.Search(ctx, q)
+}
+
+// hush is which countries were silent at a time.
+type hush struct {
+	at        time.Time
+	countries []string
+}
+
+// silentCountries are those that have not confirmed their lists for longer than
+// [listing.Silence]. What it says holds for [stampLife], or until a list comes.
+func (c *Catalog) silentCountries() ([]string, error) {
+	now := c.o.Now()
+	if h := c.hush.Load(); h != nil && now.Sub(h.at).Abs() < stampLife {
+		return h.countries, nil
+	}
+	origins, err := c.o.Store.Origins()
+	if err != nil {
+		return nil, err
+	}
+	h := &hush{at: now}
+	for _, o := range origins {
+		if country := c.o.Country(o); country != "" && now.Sub(c.AsOf(o)) > listing.Silence {
+			h.countries = append(h.countries, country)
+		}
+	}
+	c.hush.Store(h)
+	return h.countries, nil
 }
 
 // Whole is all listings that answer a question; see [search.Index.Whole].

@@ -192,6 +192,78 @@ func TestNobodyMakesAListingSlow(t *testing.T) {
 	}
 }
 
+// heard is a sign of life now.
+func (s *shelf) heard(a *feedtest.Author) {
+	s.t.Helper()
+	if err := s.store.PutBeat(a.At(s.now).Beat(uint64(s.now.Unix()))); err != nil {
+		s.t.Fatal(err)
+	}
+	s.now = s.now.Add(3 * time.Second) // nobody looks more often
+}
+
+// TestASilentCountryIsNotOpenNow: what search says of hours is what the page of a
+// listing says, also when its country has not been heard of for three days.
+func TestASilentCountryIsNotOpenNow(t *testing.T) {
+	s := newShelf(t)
+	ada, cid := s.f.Author("ada"), s.f.Author("cid")
+	for i, a := range []*feedtest.Author{ada, cid} {
+		s.put(a, i, func(d listing.Document) {
+			d["assured_date"] = s.now.Format(time.DateOnly)
+			delete(d, "alert")
+			delete(d, "verification")
+			d["channels"] = []any{map[string]any{"id": "c", "type": "phone", "value": "+990 000 012345", "hours": map[string]any{"zone": "Europe/Vilnius", "always_open": true}}}
+		})
+		s.append(a, false)
+	}
+	counts := func() (open, unsaid int) {
+		t.Helper()
+		answer, err := s.catalog.Search(context.Background(), search.Query{Professional: true, Now: s.now})
+		if err != nil || answer.Total != 2 {
+			t.Fatalf("%d listings, %v", answer.Total, err)
+		}
+		for _, c := range answer.Facets[search.OpenNow] {
+			switch c.Value {
+			case "true":
+				open = c.Count
+			case "not_stated":
+				unsaid = c.Count
+			}
+		}
+		shown := 0
+		for _, h := range answer.Hits {
+			if p, err := s.catalog.Get(context.Background(), h.ID); err != nil || (s.now.Sub(p.AsOf) <= listing.Silence) != (h.Open == "true") {
+				t.Errorf("%s is open: %s; its country was last heard of %s ago, %v", h.Country, h.Open, s.now.Sub(p.AsOf), err)
+			}
+			if h.Open == "true" {
+				shown++
+			}
+		}
+		if shown != open || s.open() != open {
+			t.Errorf("%d are counted as open, %d are shown so, %d are found so", open, shown, s.open())
+		}
+		return open, unsaid
+	}
+	for _, step := range []struct {
+		when         string
+		after        time.Duration
+		heard        *feedtest.Author
+		open, unsaid int
+	}{
+		{"at first", 0, nil, 2, 0},
+		{"both silent for 72 hours", listing.Silence, nil, 2, 0},
+		{"longer", time.Minute, nil, 0, 2},
+		{"one is heard of", 0, cid, 1, 1},
+		{"the other too", 0, ada, 2, 0},
+	} {
+		if s.now = s.now.Add(step.after); step.heard != nil {
+			s.heard(step.heard)
+		}
+		if open, unsaid := counts(); open != step.open || unsaid != step.unsaid {
+			t.Errorf("%s: %d open, %d not stated; want %d, %d", step.when, open, unsaid, step.open, step.unsaid)
+		}
+	}
+}
+
 // open is how many listings search takes for open now.
 func (s *shelf) open() int {
 	s.t.Helper()
@@ -249,6 +321,8 @@ func TestNoOpenNowAgainstACaretaker(t *testing.T) {
 			if err := s.catalog.Refresh(context.Background()); err != nil {
 				t.Fatal(err)
 			}
+			want("it has ended, but ada was not heard of since", 0)
+			s.heard(ada)
 			want("it has ended", 1)
 			o.AsOf, o.Expires = s.now.Format(time.DateOnly), s.now.AddDate(0, 0, 5).Format(time.DateOnly)
 			s.publish(ben, s.edit("ben", o))

@@ -401,3 +401,39 @@ func TestReadersAgreeWithTheOracleWhileWritersWrite(t *testing.T) {
 		t.Errorf("%d listings, want %d", x.Len(), len(states[rounds]))
 	}
 }
+
+// Hours of countries that were not heard of are neither open nor closed; those of
+// others stay as they are, and so does everything else.
+func TestSilentCountriesAreNeitherOpenNorClosed(t *testing.T) {
+	c := corpus{words: vocabulary(50), size: 10}
+	x := newIndex(t, c.docs(1, 700)...)
+	loud := ask(t, x, search.Query{PerPage: 100, Professional: true})
+	hush := ask(t, x, search.Query{PerPage: 100, Professional: true, Silent: []string{"PL", "LT", "XX"}})
+	if loud.Total != hush.Total {
+		t.Fatalf("%d listings, with silent countries %d", loud.Total, hush.Total)
+	}
+	sum := func(a search.Answer, values ...string) (n int) {
+		for _, c := range a.Facets[search.OpenNow] {
+			if slices.Contains(values, c.Value) {
+				n += c.Count
+			}
+		}
+		return n
+	}
+	gone := 0
+	for _, country := range []string{"PL", "LT"} {
+		own := ask(t, x, search.Query{Professional: true, Countries: []string{country}})
+		gone += sum(own, "true", "false")
+		if own = ask(t, x, search.Query{PerPage: 100, Professional: true, Countries: []string{country}, Silent: []string{country}}); sum(own, "true", "false") != 0 || sum(own, "not_stated") != own.Total {
+			t.Errorf("%s: %v of %d", country, own.Facets[search.OpenNow], own.Total)
+		}
+		for _, h := range own.Hits {
+			if h.Open != "not_stated" || slices.Contains(h.Why, search.WhyOpen) {
+				t.Errorf("%s %s is %s because of %v", h.Country, h.ID, h.Open, h.Why)
+			}
+		}
+	}
+	if gone == 0 || sum(hush, "true", "false") != sum(loud, "true", "false")-gone {
+		t.Errorf("%v, with silent countries %v; %d should be gone", loud.Facets[search.OpenNow], hush.Facets[search.OpenNow], gone)
+	}
+}

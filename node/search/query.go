@@ -79,6 +79,10 @@ type Query struct {
 	Near     *Point
 	RadiusKM float64 // 0 = no bound; above 0 needs Near
 
+	// Silent are publishers that have not been heard of for so long that their
+	// opening hours are no promise: their listings are neither open nor closed.
+	Silent []string
+
 	Age          int  // years; 0 = not said
 	OpenNow      bool // the same as the facet open_now=true
 	Professional bool // show what is for professionals too

@@ -142,6 +142,9 @@ func (e *evaluation) begin(ctx context.Context, q Query, snap *snapshot) {
 	for i := range snap.views {
 		v := &snap.views[i]
 		p := part{view: v, base: v.public, day: v.seg.fresh(dayOf(q.Now)), open: v.seg.opening(q.Now)}
+		if len(q.Silent) > 0 {
+			p.open = e.promised(v.seg, p.open)
+		}
 		if q.Professional {
 			p.base = v.live
 		}
@@ -150,6 +153,27 @@ func (e *evaluation) begin(ctx context.Context, q Query, snap *snapshot) {
 		}
 		e.parts = append(e.parts, p)
 	}
+}
+
+// promised takes the documents of silent countries out of who is open and who is
+// closed.
+func (e *evaluation) promised(s *segment, v *minuteView) *minuteView {
+	doubt := e.memory.bits(s.n)
+	for _, code := range e.q.Silent {
+		if set := s.facets[slices.Index(storedNames[:], Country)].of(code); set != nil {
+			set.orInto(doubt)
+		}
+	}
+	out := &minuteView{from: v.from, until: v.until}
+	for i := range v.states {
+		b := e.memory.raw(s.n)
+		for j, w := range v.states[i].bits {
+			b[j] = w &^ doubt[j]
+		}
+		out.states[i].bits = b
+	}
+	out.states[hoursUnknown].bits.or(doubt)
+	return out
 }
 
 // inLanguage returns who works in the language of the page.

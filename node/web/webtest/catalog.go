@@ -233,7 +233,7 @@ func facts(p listing.Published, now time.Time) map[search.Facet][]string {
 		for _, tag := range ch.Languages {
 			add(search.Language, tag)
 		}
-		if open, known := l.OpenNow(&ch, now); known && open {
+		if open, known := l.OpenNow(&ch, now); known && open && now.Sub(p.AsOf) <= listing.Silence {
 			v[search.OpenNow] = []string{"true"}
 		}
 	}
