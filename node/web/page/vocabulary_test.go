@@ -74,7 +74,7 @@ func TestEveryTextIsUsed(t *testing.T) {
 		}
 	}
 	source := all.String()
-	made := regexp.MustCompile(`^(error\.\d+(\.text)?|crisis\.(emergency|emotional_support|child_helpline|mental_health|victims)|door\.(self|other|professional)(\.hint)?|facet\.(anonymity|channel|open_now|audience|cost|format|age)|report\.(closed|wrong_number|hours|no_answer|language|unsafe)|said\.(service_said|editor_read|editor_tested|unknown))$`)
+	made := regexp.MustCompile(`^(error\.\d+(\.text)?|crisis\.(emergency|emotional_support|child_helpline|mental_health|victims)|door\.(self|other|professional)(\.hint)?|facet\.(anonymity|channel|open_now|audience|cost|format|age)|report\.(closed|wrong_number|hours|no_answer|language|unsafe)|said\.(service_said|editor_read|editor_tested|unknown)|why\.(usable_from|your_language|anonymous|open_now|fresh|words|some_words|typo))$`)
 	check := func(key string) {
 		if !made.MatchString(key) && !strings.Contains(source, `"`+key+`"`) {
 			t.Errorf("no page uses %q", key)

@@ -38,6 +38,7 @@ type card struct {
 	Together     []card // companions: shown with it, wherever it is shown; theirs are left out
 	Successors   []ref
 	Said         []said    // by caretakers, now
+	Why          []string  // what put it where it stands in an answer, most important first
 	Note         *note     // by the partner of the reader's country
 	Pro          *proFacts // for those who came by their door
 
@@ -73,6 +74,7 @@ func servicePath(l *locale.Language, id string) string {
 type asker struct {
 	From         string // country, ISO 3166-1 alpha-2; "" = not said
 	Professional bool
+	Explain      bool                // say why each service stands where it does
 	Marks        *search.Highlighter // nil = no words were asked for
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/2ps-project/waymark/node/listing"
+	"github.com/2ps-project/waymark/node/locale"
 	"github.com/2ps-project/waymark/node/search"
 )
 
@@ -55,21 +56,40 @@ type form struct {
 	Table    bool // the answer is to be saved as a table
 }
 
-// readForm reads a posted form. The query of the address is not looked at.
-func readForm(r *http.Request) (form, error) {
+// posted reads the fields of a posted form of at most so many bytes. It fails with
+// errNoForm or errTooLarge.
+func posted(r *http.Request, most int64) (url.Values, error) {
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/x-www-form-urlencoded" {
-		return form{}, errNoForm
+		return nil, errNoForm
 	}
-	raw, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
+	raw, err := io.ReadAll(io.LimitReader(r.Body, most+1))
 	if err != nil {
-		return form{}, errNoForm
+		return nil, errNoForm
 	}
-	if len(raw) > maxForm {
-		return form{}, errTooLarge
+	if int64(len(raw)) > most {
+		return nil, errTooLarge
 	}
 	v, err := url.ParseQuery(string(raw))
 	if err != nil {
-		return form{}, errNoForm
+		return nil, errNoForm
+	}
+	return v, nil
+}
+
+// unread answers what could not be read.
+func (s *Site) unread(w http.ResponseWriter, l *locale.Language, err error) {
+	if errors.Is(err, errTooLarge) {
+		s.fail(w, l, http.StatusRequestEntityTooLarge)
+		return
+	}
+	s.fail(w, l, http.StatusBadRequest)
+}
+
+// readForm reads a posted form. The query of the address is not looked at.
+func readForm(r *http.Request) (form, error) {
+	v, err := posted(r, maxForm)
+	if err != nil {
+		return form{}, err
 	}
 	f := form{Words: strings.ToValidUTF8(strings.TrimSpace(v.Get("q")), ""), Page: 1, Facets: map[string][]string{}}
 	if runes := []rune(f.Words); len(runes) > maxWordsLen {

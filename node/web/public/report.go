@@ -3,8 +3,6 @@ package public
 import (
 	"context"
 	"errors"
-	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -100,13 +98,9 @@ func (s *Site) report(w http.ResponseWriter, r *http.Request, l *locale.Language
 		s.fail(w, l, http.StatusNotFound)
 		return
 	}
-	said, err := readReport(r)
-	switch {
-	case errors.Is(err, errTooLarge):
-		s.fail(w, l, http.StatusRequestEntityTooLarge)
-		return
-	case err != nil:
-		s.fail(w, l, http.StatusBadRequest)
+	said, err := posted(r, maxReportForm)
+	if err != nil {
+		s.unread(w, l, err)
 		return
 	}
 	form.Chosen = said.Get("choice")
@@ -137,25 +131,6 @@ func (s *Site) submit(ctx context.Context, l *locale.Language, id string, form *
 	}
 	v.Title, v.Form = l.Say("report.failed"), form
 	return http.StatusServiceUnavailable
-}
-
-// readReport reads the posted form.
-func readReport(r *http.Request) (url.Values, error) {
-	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/x-www-form-urlencoded" {
-		return nil, errNoForm
-	}
-	raw, err := io.ReadAll(io.LimitReader(r.Body, maxReportForm+1))
-	if err != nil {
-		return nil, errNoForm
-	}
-	if len(raw) > maxReportForm {
-		return nil, errTooLarge
-	}
-	v, err := url.ParseQuery(string(raw))
-	if err != nil {
-		return nil, errNoForm
-	}
-	return v, nil
 }
 
 // visible returns a listing that anybody may see: one that is for nobody is not

@@ -69,12 +69,8 @@ func (s *Site) search(w http.ResponseWriter, r *http.Request, l *locale.Language
 		return
 	}
 	f, err := readForm(r)
-	switch {
-	case errors.Is(err, errTooLarge):
-		s.fail(w, l, http.StatusRequestEntityTooLarge)
-		return
-	case err != nil:
-		s.fail(w, l, http.StatusBadRequest)
+	if err != nil {
+		s.unread(w, l, err)
 		return
 	}
 	if f.Table {
@@ -109,7 +105,7 @@ func (s *Site) results(ctx context.Context, l *locale.Language, f form) (results
 		SomeWords: answer.Total > 0 && answer.Matched < answer.Words,
 		Page:      max(answer.Page, 1), Pages: max((answer.Total+perPage-1)/perPage, 1),
 	}
-	who := asker{From: f.Country, Professional: q.Professional}
+	who := asker{From: f.Country, Professional: q.Professional, Explain: true}
 	if f.Words != "" {
 		who.Marks = search.NewHighlighter(f.Words, q.Language, answer.Corrected)
 	}
@@ -281,7 +277,21 @@ func (s *Site) cards(ctx context.Context, l *locale.Language, hits []search.Hit,
 		for _, other := range c.Together {
 			there[other.Path] = true
 		}
+		if who.Explain {
+			c.Why = reasons(l, h.Why)
+		}
 		list = append(list, c)
+	}
+	return list
+}
+
+// reasons says in words why a service stands where it does.
+func reasons(l *locale.Language, why []search.Why) []string {
+	var list []string
+	for _, w := range why {
+		if key := "why." + string(w); l.Has(key) {
+			list = append(list, l.Say(key))
+		}
 	}
 	return list
 }

@@ -2,6 +2,7 @@ package public_test
 
 import (
 	"context"
+	"html/template"
 	"net/url"
 	"strings"
 	"testing"
@@ -93,5 +94,25 @@ func TestBadWords(t *testing.T) {
 		} else {
 			private(t, w)
 		}
+	}
+}
+
+// Each service of an answer can say why it stands where it does, in the order in
+// which the reasons count; on the page of a country, which is no answer, none does.
+func TestWhyHere(t *testing.T) {
+	c := webtest.New(t, 0, "PL")
+	c.AddCases(t)
+	h := site(t, c, nil)
+	for _, l := range texts(t).Languages() {
+		for _, w := range []search.Why{search.WhyUsable, search.WhyLanguage, search.WhyAnonymous, search.WhyOpen, search.WhyFresh, search.WhyWords, search.WhySomeWords, search.WhyTypo} {
+			if !l.Has("why." + string(w)) {
+				t.Errorf("%s: there are no words for %s", l.Tag(), w)
+			}
+		}
+		w := ask(h, "POST", "/"+l.Tag()+"/search", url.Values{"country": {"IE"}, "language": {"pl"}, "channel": {"live_chat"}, "door": {"self"}})
+		private(t, w)
+		reasons := l.Say("why.usable_from") + " · " + l.Say("why.your_language") + " · " + l.Say("why.anonymous") + " · " + l.Say("why.open_now") + " · " + l.Say("why.fresh")
+		wantOn(t, l.Tag(), w.Body.String(), map[string]bool{"<summary>" + template.HTMLEscapeString(l.Say("results.why")) + "</summary>": true, template.HTMLEscapeString(reasons): true})
+		wantOn(t, l.Tag()+" country", get(h, "/"+l.Tag()+"/in/pl").Body.String(), map[string]bool{template.HTMLEscapeString(l.Say("results.why")): false})
 	}
 }

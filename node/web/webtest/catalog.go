@@ -146,7 +146,7 @@ func (c *Catalog) Search(_ context.Context, q search.Query) (search.Answer, erro
 				counts[f][v]++
 			}
 		}
-		hits = append(hits, search.Hit{Ref: search.Ref{Country: p.Country, ID: p.Listing.ID}, Distance: -1, Open: values[search.OpenNow][0]})
+		hits = append(hits, search.Hit{Ref: search.Ref{Country: p.Country, ID: p.Listing.ID}, Distance: -1, Open: values[search.OpenNow][0], Why: why(q, values)})
 	}
 	slices.SortFunc(hits, func(a, b search.Hit) int {
 		if q.From != "" && q.Order == search.ByRank && (a.Country == q.From) != (b.Country == q.From) {
@@ -169,6 +169,26 @@ func (c *Catalog) Search(_ context.Context, q search.Query) (search.Answer, erro
 		})
 	}
 	return a, nil
+}
+
+// why is what would put a listing before another.
+func why(q search.Query, values map[search.Facet][]string) (list []search.Why) {
+	for _, x := range []struct {
+		yes bool
+		why search.Why
+	}{
+		{len(q.UsableFrom) > 0, search.WhyUsable},
+		{slices.Contains(values[search.Language], q.Language), search.WhyLanguage},
+		{slices.Contains(values[search.Anonymity], "full"), search.WhyAnonymous},
+		{values[search.OpenNow][0] == "true", search.WhyOpen},
+		{values[search.Freshness][0] == string(listing.Fresh), search.WhyFresh},
+		{q.Text != "", search.WhyWords},
+	} {
+		if x.yes {
+			list = append(list, x.why)
+		}
+	}
+	return list
 }
 
 // Whole looks at every listing.
