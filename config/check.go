@@ -155,14 +155,19 @@ func (c Config) checkFederation(fault func(key, format string, args ...any)) {
 
 func (c Config) checkAccessibility(fault func(key, format string, args ...any)) {
 	a := c.Accessibility
-	if a.Reviewed != "" {
-		if _, err := time.Parse(time.DateOnly, a.Reviewed); err != nil {
-			fault("accessibility.reviewed", "%q is not a day; write for example 2026-11-29", a.Reviewed)
+	for _, day := range []struct{ key, value string }{{"prepared", a.Prepared}, {"reviewed", a.Reviewed}} {
+		if _, err := time.Parse(time.DateOnly, day.value); day.value != "" && err != nil {
+			fault("accessibility."+day.key, "%q is not a day; write for example 2026-11-29", day.value)
 		}
 	}
-	for _, text := range []struct{ key, value string }{{"contact", a.Contact}, {"enforcement", a.Enforcement}, {"gaps", a.Gaps}} {
-		if err := checkText(text.value, 500); err != nil {
-			fault("accessibility."+text.key, "%v", err)
+	for _, text := range []struct {
+		key   string
+		value Texts
+	}{{"contact", Texts{{Words: a.Contact}}}, {"enforcement", a.Enforcement}, {"gaps", a.Gaps}} {
+		for _, t := range text.value {
+			if err := checkText(t.Words, 500); err != nil {
+				fault("accessibility."+text.key, "%v", err)
+			}
 		}
 	}
 }

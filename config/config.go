@@ -87,6 +87,9 @@ type Public struct {
 // Accessibility is what the operator adds to the accessibility statement that every
 // page leads to (the model of Implementing Decision (EU) 2018/1523).
 type Accessibility struct {
+	// Prepared is the day on which the operator put the statement up, "2026-11-29".
+	// Default empty: it is not said.
+	Prepared string `toml:"prepared"`
 	// Reviewed is the day on which the operator last looked whether the statement
 	// is right, "2026-11-29". Default empty: not yet, and the statement says so.
 	Reviewed string `toml:"reviewed"`
@@ -95,9 +98,20 @@ type Accessibility struct {
 	Contact string `toml:"contact"`
 	// Enforcement is the body of the country to which readers can turn when the
 	// answer does not help. Default empty: none is named.
-	Enforcement string `toml:"enforcement"`
+	Enforcement Texts `toml:"enforcement"`
 	// Gaps is what else is not accessible here, and why. Default empty.
-	Gaps string `toml:"gaps"`
+	Gaps Texts `toml:"gaps"`
+}
+
+// Texts are the same words in several languages. In the file they are one text
+// ("…"), whose language is not known, or a list of texts that each begin with a
+// BCP 47 tag: ["pl: …", "en: …"].
+type Texts []Text
+
+// Text is one of them.
+type Text struct {
+	Language string // BCP 47; "" = not known
+	Words    string
 }
 
 // Admin is the listener of the administrators' pages. It never shares a port

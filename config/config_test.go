@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,6 +72,10 @@ func TestFaultsAreNamedWithTheirPlace(t *testing.T) {
 		{name: "an address without port", text: good + "[public]\nlisten = \"127.0.0.1\"\n", want: []string{"HOST:PORT"}},
 		{name: "an advertised address of nobody", text: good + "[federation]\nadvertise = [\":7946\"]\n", want: []string{"names no machine"}},
 		{name: "a list of numbers", text: good + "[federation]\nadvertise = [1]\n", want: []string{"list of texts"}},
+		{name: "a text without its language", text: good + "[accessibility]\ngaps = [\"pl: Mapa\", \"The map\"]\n", want: []string{"line 4", "does not begin with its language"}},
+		{name: "two texts in one language", text: good + "[accessibility]\ngaps = [\"pl: Mapa\", \"PL: Mapa\"]\n", want: []string{"line 4", "two texts in the language"}},
+		{name: "a number for a text", text: good + "[accessibility]\nenforcement = 7\n", want: []string{"line 4", "a list of texts that each begin"}},
+		{name: "days that are none", text: good + "[accessibility]\nprepared = \"soon\"\nreviewed = \"2026-13-01\"\n", want: []string{"line 4", "line 5", "is not a day"}},
 		{name: "a voter that cannot be called", text: good + "[federation]\nvoter = true\noutbound_only = true\n", want: []string{"line 4", "excludes outbound_only"}},
 		{name: "an operator of no kind", text: good + "operator_type = \"club\"\n", want: []string{"operator_type", "police_justice"}},
 		{name: "a public node that does not say who else may keep records", text: good + "[public]\nurl = \"https://help.example.org\"\n", want: []string{"operator_uses", "readers must be told"}},
@@ -228,4 +233,20 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A text in several languages comes back from the file as it was.
+func TestTextsInSeveralLanguages(t *testing.T) {
+	for text, want := range map[string]config.Texts{
+		`""`: nil, `"Only: one"`: {{Words: "Only: one"}}, `["pl: Mapa \"A\": brak opisu", "sr-Latn:x"]`: {{"pl", `Mapa "A": brak opisu`}, {"sr-Latn", "x"}},
+	} {
+		c, err := config.Parse([]byte("[accessibility]\ngaps = " + text + "\n"))
+		if err != nil || !slices.Equal(c.Accessibility.Gaps, want) {
+			t.Errorf("%s: %q, %v", text, c.Accessibility.Gaps, err)
+		}
+		again, err := config.Parse([]byte(c.Render()))
+		if err != nil || !slices.Equal(again.Accessibility.Gaps, want) {
+			t.Errorf("%s, written and read: %q, %v", text, again.Accessibility.Gaps, err)
+		}
+	}
 }

@@ -1,8 +1,11 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -70,6 +73,12 @@ func (f field) setValue(value any) error {
 			return fmt.Errorf(`must be a size in quotes, for example "512MiB"`)
 		}
 		return f.setText(s)
+	case Texts:
+		texts, err := parseTexts(value)
+		if err != nil {
+			return err
+		}
+		f.v.Set(reflect.ValueOf(texts))
 	case []string:
 		list, ok := value.([]any)
 		if !ok {
@@ -105,6 +114,8 @@ func (f field) setText(text string) error {
 			return err
 		}
 		f.v.SetInt(int64(n))
+	case Texts:
+		return f.setValue(text)
 	case []string:
 		var out []string
 		for item := range strings.SplitSeq(text, ",") {
@@ -125,14 +136,58 @@ func (f field) toml() string {
 		return strconv.FormatBool(v)
 	case Size:
 		return quote(v.String())
-	case []string:
-		quoted := make([]string, len(v))
-		for i, s := range v {
-			quoted[i] = quote(s)
+	case Texts:
+		if len(v) == 0 {
+			return quote("")
 		}
-		return "[" + strings.Join(quoted, ", ") + "]"
+		if len(v) == 1 && v[0].Language == "" {
+			return quote(v[0].Words)
+		}
+		list := make([]string, len(v))
+		for i, t := range v {
+			list[i] = t.Language + ": " + t.Words
+		}
+		return quoteList(list)
+	case []string:
+		return quoteList(v)
 	}
 	return ""
+}
+
+func quoteList(list []string) string {
+	quoted := make([]string, len(list))
+	for i, s := range list {
+		quoted[i] = quote(s)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+var tagged = regexp.MustCompile(`^([a-zA-Z]{2,3}(?:-[a-zA-Z0-9]{2,8})*): *(\S.*)$`)
+
+// parseTexts reads one text, or a list of texts that begin with their language.
+func parseTexts(value any) (Texts, error) {
+	switch value := value.(type) {
+	case string:
+		if value == "" {
+			return nil, nil
+		}
+		return Texts{{Words: value}}, nil
+	case []any:
+		out := make(Texts, 0, len(value))
+		for _, item := range value {
+			s, _ := item.(string)
+			m := tagged.FindStringSubmatch(s)
+			if m == nil {
+				return nil, fmt.Errorf(`%q does not begin with its language; write for example ["pl: …", "en: …"]`, fmt.Sprint(item))
+			}
+			if slices.ContainsFunc(out, func(t Text) bool { return strings.EqualFold(t.Language, m[1]) }) {
+				return nil, fmt.Errorf("there are two texts in the language %q", m[1])
+			}
+			out = append(out, Text{m[1], m[2]})
+		}
+		return out, nil
+	}
+	return nil, errors.New(`must be a text in quotes, or a list of texts that each begin with their language, for example ["pl: …", "en: …"]`)
 }
 
 // quote writes a basic string of TOML 1.0.

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/2ps-project/waymark/config"
 	"github.com/2ps-project/waymark/federation/registry"
 	"github.com/2ps-project/waymark/node/web"
 	"github.com/2ps-project/waymark/node/web/page"
@@ -27,12 +28,23 @@ func (n *Node) newWeb() (*web.Server, error) {
 		Public: n.public, Ops: n.ops, Catalog: n, Locale: n.locale, Operator: n.operator,
 		BaseURL: n.o.Config.Public.URL, Demo: n.demo(), Cadence: n.cadence, Vocabulary: n.hsdsVocabulary, Now: n.o.Now,
 		CutOff: n.cutOff, Reports: (*reporter)(n), ReportText: n.o.Config.Public.ReportText,
-		Changes: n.changes, SecurityContact: n.o.Config.Public.SecurityContact, Accessibility: public.Accessibility(n.o.Config.Accessibility), Ready: n.isReady, Metrics: metrics, Logger: n.o.Logger,
+		Changes: n.changes, SecurityContact: n.o.Config.Public.SecurityContact, Accessibility: accessibility(n.o.Config.Accessibility), Ready: n.isReady, Metrics: metrics, Logger: n.o.Logger,
 	}
 	if n.o.Config.Public.FHIR {
 		o.FHIR = n
 	}
 	return web.New(o)
+}
+
+// accessibility is what the operator adds to the statement.
+func accessibility(a config.Accessibility) public.Accessibility {
+	texts := func(list config.Texts) (out []public.Wording) {
+		for _, t := range list {
+			out = append(out, public.Wording(t))
+		}
+		return out
+	}
+	return public.Accessibility{Prepared: a.Prepared, Reviewed: a.Reviewed, Contact: a.Contact, Enforcement: texts(a.Enforcement), Gaps: texts(a.Gaps)}
 }
 
 // demo reports whether everything here is fictional: the federation was founded

@@ -1,36 +1,58 @@
 package public
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 
+	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/locale"
 	"github.com/2ps-project/waymark/node/web/page"
 )
 
 // Accessibility is what an operator adds to the statement about it.
 type Accessibility struct {
-	Reviewed    string // day of the last review, "2026-11-29"; "" = never
-	Contact     string // where readers can say what does not work; "" = as the operator's contact
-	Enforcement string // the body to turn to when that does not help; "" = none is named
-	Gaps        string // what else is not accessible here, and why; "" = nothing
+	Prepared    string    // day on which the statement was put up, "2026-11-29"; "" = not said
+	Reviewed    string    // day of the last review; "" = never
+	Contact     string    // where readers can say what does not work; "" = as the operator's contact
+	Enforcement []Wording // the body to turn to when that does not help; none = none is named
+	Gaps        []Wording // what else is not accessible here, and why; none = nothing
+}
+
+// Wording is a text of the operator's in one language. Each reader gets the one in
+// the language of the page, else the English one, else the first, marked with the
+// language that it is in.
+type Wording struct {
+	Language string // BCP 47; "" = not known
+	Words    string
+}
+
+// wording is the one of some texts that this page shows.
+func (s *Site) wording(l *locale.Language, list []Wording) text {
+	i := listing.Spoken(list, func(w Wording) string { return w.Language }, l.Tag(), locale.English)
+	if i < 0 {
+		return text{}
+	}
+	return says(l, list[i].Language, list[i].Words, "", "").Text
 }
 
 // accessibility answers GET /{lang}/accessibility: a statement after the model of
 // the Implementing Decision (EU) 2018/1523.
 func (s *Site) accessibility(w http.ResponseWriter, r *http.Request, l *locale.Language) {
 	operator, a := s.operator(), s.opt.Accessibility
-	v := struct {
-		Accessibility
-		Operator string
-		Address  string
-		Home     string
-	}{a, page.Clip(120, operator.Name), s.base(r), "/" + l.Tag() + "/"}
-	if v.Contact == "" {
-		v.Contact = operator.Contact
+	day := func(d string) string {
+		if d == "" {
+			return ""
+		}
+		return l.DateText(d)
 	}
-	if v.Reviewed != "" {
-		v.Reviewed = l.DateText(v.Reviewed)
+	v := struct {
+		Operator, Address, Home     string
+		Prepared, Reviewed, Contact string
+		Enforcement, Gaps           text
+	}{
+		page.Clip(120, operator.Name), s.base(r), "/" + l.Tag() + "/",
+		day(a.Prepared), day(a.Reviewed), cmp.Or(a.Contact, operator.Contact), s.wording(l, a.Enforcement), s.wording(l, a.Gaps),
 	}
 	s.render(w, http.StatusOK, "accessibility", page.Page{Language: l, Title: l.Say("access.title"), Path: "/accessibility", Index: true, Body: v})
 }

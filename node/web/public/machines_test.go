@@ -1,6 +1,7 @@
 package public_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"encoding/xml"
@@ -261,11 +262,16 @@ func TestAccessibilityStatement(t *testing.T) {
 		t.Error("it names a body that nobody has named")
 	}
 	full := site(t, c, func(o *public.Options) {
-		o.Accessibility = public.Accessibility{Reviewed: "2026-11-20", Contact: "access@example.org", Enforcement: "Example Ombud <x>", Gaps: "The map has no text."}
+		o.Accessibility = public.Accessibility{
+			Prepared: "2026-10-01", Reviewed: "2026-11-20", Contact: "access@example.org", Enforcement: []public.Wording{{"", "Example Ombud <x>"}},
+			Gaps: []public.Wording{{"pl", "Mapa nie ma opisu."}, {"en", "The map has no text."}, {"nb", "Kartet har ingen tekst."}, {`"><script>`, "x"}},
+		}
 	})
+	gaps := map[string]string{"pl": "<li><bdi>Mapa nie ma opisu.</bdi>", "en": "<li><bdi>The map has no text.</bdi>", "no": "<li><bdi>Kartet har ingen tekst.</bdi>"}
 	for _, l := range texts(t).Languages() {
 		body := get(full, "/"+l.Tag()+"/accessibility").Body.String()
-		for _, want := range []string{l.DateText("2026-11-20"), "access@example.org", "Example Ombud &lt;x&gt;", "The map has no text."} {
+		gap := cmp.Or(gaps[l.Tag()], `<li><bdi lang="en" dir="auto">The map has no text.</bdi>`)
+		for _, want := range []string{l.DateText("2026-10-01"), l.DateText("2026-11-20"), "access@example.org", `<bdi lang="" dir="auto">Example Ombud &lt;x&gt;</bdi>`, gap} {
 			if !strings.Contains(body, want) {
 				t.Errorf("%s: %q is not in the statement", l.Tag(), want)
 			}
