@@ -28,7 +28,7 @@ func (n *Node) newWeb() (*web.Server, error) {
 		Public: n.public, Ops: n.ops, Catalog: n, Locale: n.locale, Operator: n.operator,
 		BaseURL: n.o.Config.Public.URL, Demo: n.demo(), Cadence: n.cadence, Vocabulary: n.hsdsVocabulary, Now: n.o.Now,
 		CutOff: n.cutOff, Reports: (*reporter)(n), ReportText: n.o.Config.Public.ReportText,
-		Changes: n.changes, SecurityContact: n.o.Config.Public.SecurityContact, Accessibility: accessibility(n.o.Config.Accessibility), Ready: n.isReady, Metrics: metrics, Logger: n.o.Logger,
+		Changes: n.catalog.Latest, SecurityContact: n.o.Config.Public.SecurityContact, Accessibility: accessibility(n.o.Config.Accessibility), Ready: n.isReady, Metrics: metrics, Logger: n.o.Logger,
 	}
 	if n.o.Config.Public.FHIR {
 		o.FHIR = n

@@ -25,7 +25,7 @@ var countries = map[string]string{"ada": "LT", "ben": "FI", "cid": "PL"}
 
 // shelf is a catalog over a store in memory, and the registry beside it.
 type shelf struct {
-	t       *testing.T
+	t       testing.TB
 	f       *feedtest.Federation
 	store   *store.Store
 	index   *search.Index
@@ -40,7 +40,7 @@ type shelf struct {
 	suspended  map[identity.OriginID]bool
 }
 
-func newShelf(t *testing.T) *shelf {
+func newShelf(t testing.TB) *shelf {
 	t.Helper()
 	s := &shelf{t: t, guards: t.TempDir(), f: feedtest.NewFederation("ada", "ben", "cid"), now: feedtest.Now, hides: map[feed.Key]listing.Hiding{},
 		caretakers: map[identity.OriginID]bool{}, suspended: map[identity.OriginID]bool{}}
@@ -138,7 +138,7 @@ func (s *shelf) ids() []string {
 	}
 }
 
-func body(t *testing.T, i int, change func(listing.Document)) (feed.Key, string) {
+func body(t testing.TB, i int, change func(listing.Document)) (feed.Key, string) {
 	t.Helper()
 	d := fiction.Listing(7, "LT", i, feedtest.Now)
 	d["status"] = "active" // some are closed

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // ErrTooLongAgo is returned where changes were asked for from a time on of which
@@ -19,6 +20,16 @@ var ErrTooLongAgo = errors.New("what was deleted since then is no longer known")
 type Change struct {
 	ID      string
 	Deleted bool
+}
+
+// Update is one of the last changes of a country's list.
+type Update struct {
+	Seq uint64    // its number in that list; later ones are larger
+	ID  string    // of the listing, or of something deleted that was none
+	Day time.Time // when it was signed, or hidden: a day, UTC
+	// Shown is the listing as it is shown here; nil = it was deleted, or is not
+	// shown any more.
+	Shown *Published
 }
 
 // Place is how far the changes of all countries are known, by ISO 3166-1 code.

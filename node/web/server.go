@@ -53,7 +53,7 @@ type Options struct {
 	Reports    public.Reports                  // nil = reports of mistakes are not taken
 	ReportText bool                            // see public.Options
 	// Changes, Accessibility and SecurityContact are as in public.Options.
-	Changes         func(ctx context.Context, country string, n int) ([]listing.Published, error)
+	Changes         func(ctx context.Context, country string, before uint64, n int) ([]listing.Update, error)
 	Accessibility   public.Accessibility
 	SecurityContact string
 	Metrics         http.Handler // nil = no metrics; nothing of it may tell of a reader

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/2ps-project/waymark/node/hsds"
 	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/locale"
@@ -23,8 +21,6 @@ import (
 const (
 	// jsonLD ends the address of a service's data.
 	jsonLD = ".jsonld"
-	// inFeed is how many changes a feed holds.
-	inFeed = 50
 	// securityLife is how long what security.txt says may be relied on. It is made
 	// anew for each request; RFC 9116 recommends less than a year.
 	securityLife = 90 * 24 * time.Hour
@@ -122,86 +118,6 @@ func schemaChannel(ch channel) object {
 		out["serviceUrl"] = href
 	}
 	return out
-}
-
-// The elements of RFC 4287 that a feed of changes needs.
-type (
-	atomFeed struct {
-		XMLName  xml.Name    `xml:"http://www.w3.org/2005/Atom feed"`
-		Lang     string      `xml:"xml:lang,attr"`
-		ID       string      `xml:"id"`
-		Title    string      `xml:"title"`
-		Subtitle string      `xml:"subtitle,omitempty"`
-		Updated  string      `xml:"updated"`
-		Author   atomAuthor  `xml:"author"`
-		Links    []atomLink  `xml:"link"`
-		Entries  []atomEntry `xml:"entry"`
-	}
-	atomAuthor struct {
-		Name string `xml:"name"`
-	}
-	atomLink struct {
-		Rel  string `xml:"rel,attr"`
-		Type string `xml:"type,attr"`
-		Href string `xml:"href,attr"`
-	}
-	atomEntry struct {
-		ID      string   `xml:"id"`
-		Title   string   `xml:"title"`
-		Updated string   `xml:"updated"`
-		Link    atomLink `xml:"link"`
-	}
-)
-
-// changes answers GET /{lang}/in/{country}/feed.atom: which services of a country
-// changed last, and on which day.
-func (s *Site) changes(w http.ResponseWriter, r *http.Request, l *locale.Language) {
-	code, ok := s.place(w, r, l, "/feed.atom")
-	if !ok {
-		return
-	}
-	operator := s.operatorOf(code)
-	if s.opt.Changes == nil || operator == "" {
-		s.fail(w, l, http.StatusNotFound)
-		return
-	}
-	changed, err := s.opt.Changes(r.Context(), code, inFeed)
-	if err != nil {
-		s.fault(w, l, err)
-		return
-	}
-	here := s.base(r) + "/" + l.Tag() + "/in/" + strings.ToLower(code)
-	f := atomFeed{
-		Lang: l.Tag(), ID: here + "/feed.atom", Title: xmlText(l.CountryName(code) + " – " + l.Say("site")), Author: atomAuthor{xmlText(operator)},
-		Links: []atomLink{{"self", "application/atom+xml", here + "/feed.atom"}, {"alternate", "text/html", here}},
-	}
-	if s.opt.Demo {
-		f.Subtitle = l.Say("demo")
-	}
-	newest := time.Unix(0, 0)
-	for _, p := range changed {
-		if p.Listing == nil || p.Listing.VisibilityValue() == listing.VisibleNobody {
-			continue
-		}
-		day := p.Modified.UTC().Truncate(24 * time.Hour)
-		if day.After(newest) {
-			newest = day
-		}
-		c := s.one(r.Context(), l, p, asker{})
-		e := atomEntry{ID: s.base(r) + c.Path, Title: xmlText(c.Name.S), Updated: day.Format(time.RFC3339), Link: atomLink{"alternate", "text/html", s.base(r) + c.Path}}
-		if id, err := uuid.Parse(p.Listing.ID); err == nil {
-			e.ID = id.URN() // the same on every node
-		}
-		f.Entries = append(f.Entries, e)
-	}
-	f.Updated = newest.UTC().Format(time.RFC3339)
-	body, err := xml.Marshal(f)
-	if err != nil {
-		s.opt.Logger.Error("a feed of changes could not be made", "err", err)
-		s.fail(w, l, http.StatusInternalServerError)
-		return
-	}
-	s.answer(w, "application/atom+xml; charset=utf-8", append([]byte(xml.Header), body...))
 }
 
 // xmlText is a text of somebody else's without white space around it; one of

@@ -26,11 +26,17 @@ const address = "https://help.example.org"
 func machines(t *testing.T, c *webtest.Catalog) func(o *public.Options) {
 	return func(o *public.Options) {
 		o.BaseURL, o.SecurityContact = address, "mailto:security@example.org"
-		o.Changes = func(_ context.Context, country string, n int) (out []listing.Published, err error) {
-			for _, p := range c.Listings {
-				if p.Country == country && len(out) < n {
-					out = append(out, p)
+		o.Changes = func(_ context.Context, country string, before uint64, n int) (out []listing.Update, err error) {
+			for i := len(c.Listings); i > 0 && len(out) < n; i-- {
+				p, seq := c.Listings[i-1], uint64(i)
+				if p.Country != country || before > 0 && seq >= before {
+					continue
 				}
+				u := listing.Update{Seq: seq, ID: p.Listing.ID, Day: p.Modified, Shown: &p}
+				if _, hidden := c.Hidden[u.ID]; hidden {
+					u.Shown = nil
+				}
+				out = append(out, u)
 			}
 			return out, nil
 		}
@@ -123,6 +129,10 @@ type atom struct {
 			Href string `xml:"href,attr"`
 		} `xml:"link"`
 	} `xml:"entry"`
+	Deleted []struct {
+		Ref  string `xml:"ref,attr"`
+		When string `xml:"when,attr"`
+	} `xml:"http://purl.org/atompub/tombstones/1.0 deleted-entry"`
 }
 
 func TestFeedOfChanges(t *testing.T) {
@@ -144,7 +154,7 @@ func TestFeedOfChanges(t *testing.T) {
 		if err := xml.Unmarshal(w.Body.Bytes(), &f); err != nil || w.Header().Get("Content-Type") != "application/atom+xml; charset=utf-8" {
 			t.Fatal(err, w.Header())
 		}
-		if !strings.Contains(raw, `xml:lang="`+l.Tag()+`"`) || f.ID == "" || f.Title == "" || f.Author == "" || len(f.Links) != 2 || f.Links[0].Rel != "self" || f.Links[0].Href != address+"/"+l.Tag()+"/in/de/feed.atom" {
+		if !strings.Contains(raw, `xml:lang="`+l.Tag()+`"`) || f.ID == "" || f.Title == "" || f.Author == "" || len(f.Links) != 4 || f.Links[0].Rel != "self" || f.Links[0].Href != address+"/"+l.Tag()+"/in/de/feed.atom" {
 			t.Errorf("%s: %+v", l.Tag(), f)
 		}
 		day("the feed", f.Updated)
@@ -173,6 +183,64 @@ func TestFeedOfChanges(t *testing.T) {
 	}
 	if strings.Contains(get(site(t, c, nil), "/en/in/de").Body.String(), "feed.atom") {
 		t.Error("a feed is named where there is none")
+	}
+}
+
+// Whoever follows the pages of a feed meets each service once, and is told of what is
+// gone by the name under which it stood there.
+func TestFeedIsPagedAndTellsWhatIsGone(t *testing.T) {
+	c := webtest.New(t, 130, "DE")
+	h := site(t, c, machines(t, c))
+	gone := c.Listings[70].Listing.ID
+	names := map[string]string{} // what became of each
+	walk := func() (pages int) {
+		clear(names)
+		for path := "/en/in/de/feed.atom"; path != ""; pages++ {
+			var f atom
+			w := get(h, path)
+			if err := xml.Unmarshal(w.Body.Bytes(), &f); err != nil || w.Code != 200 || len(f.Entries)+len(f.Deleted) > 50 {
+				t.Fatal(path, w.Code, err, len(f.Entries), len(f.Deleted))
+			}
+			if n := wire(t, w.Body.String()); n > maxPage {
+				t.Errorf("%s: %d bytes on the wire", path, n)
+			}
+			tell := func(name, what string) {
+				if names[name] != "" {
+					t.Errorf("%s is told twice", name)
+				}
+				names[name] = what
+			}
+			for _, e := range f.Entries {
+				tell(e.ID, "there")
+			}
+			for _, d := range f.Deleted {
+				if tell(d.Ref, "gone"); !strings.HasSuffix(d.When, "T00:00:00Z") {
+					t.Errorf("gone on %s", d.When)
+				}
+			}
+			path = ""
+			for _, link := range f.Links {
+				if link.Rel == "next" {
+					path = strings.TrimPrefix(link.Href, address)
+				}
+			}
+		}
+		return pages
+	}
+	if pages := walk(); pages != 3 || len(names) != 130 || names["urn:uuid:"+gone] != "there" {
+		t.Errorf("%d pages, %d names", pages, len(names))
+	}
+	c.Hidden = map[string]listing.Hiding{gone: {Since: webtest.Now}}
+	if walk(); len(names) != 130 || names["urn:uuid:"+gone] != "gone" {
+		t.Errorf("%d names; %s is %q", len(names), gone, names["urn:uuid:"+gone])
+	}
+	for _, path := range []string{"0", "0.atom", "x.atom", "007.atom", "-1.atom", "99999999999999999999.atom", ".atom", "7"} {
+		if w := get(h, "/en/in/de/feed/"+path); w.Code != 404 {
+			t.Errorf("%s answers %d", path, w.Code)
+		}
+	}
+	if w := get(h, "/en/in/UK/feed/7.atom"); w.Code != 303 || w.Header().Get("Location") != "/en/in/gb/feed/7.atom" {
+		t.Errorf("%d %s", w.Code, w.Header().Get("Location"))
 	}
 }
 

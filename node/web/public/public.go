@@ -48,9 +48,10 @@ type Options struct {
 	Demo       bool
 	Reports    Reports // takes reports of mistakes; nil = none are taken
 	ReportText bool    // readers may add words of their own, unless the operator is an authority
-	// Changes returns the services of a country that changed last, at most n, the
-	// newest first; nil = there are no feeds of changes.
-	Changes         func(ctx context.Context, country string, n int) ([]listing.Published, error)
+	// Changes returns the last changes of a country's list, deletions among them, the
+	// newest first: at most n, with numbers below before (0 = from the newest). nil =
+	// there are no feeds of changes.
+	Changes         func(ctx context.Context, country string, before uint64, n int) ([]listing.Update, error)
 	Accessibility   Accessibility          // what the operator adds to the statement
 	SecurityContact string                 // for security.txt, a URI; "" = there is none
 	CutOff          func() bool            // no other node is reached, so other sites may not be either; nil = never
@@ -126,6 +127,7 @@ func (s *Site) routes() {
 	s.mux.HandleFunc("/{lang}/embed", s.in(s.each(s.embed, http.MethodGet)))
 	s.mux.HandleFunc("/{lang}/in/{country}", s.in(s.each(s.country, http.MethodGet)))
 	s.mux.HandleFunc("/{lang}/in/{country}/feed.atom", s.in(s.each(s.changes, http.MethodGet)))
+	s.mux.HandleFunc("/{lang}/in/{country}/feed/{page}", s.in(s.each(s.olderChanges, http.MethodGet)))
 	s.mux.HandleFunc("/{lang}/in/{country}/poster", s.in(s.each(s.countryPoster, http.MethodGet)))
 	s.mux.HandleFunc("/{lang}/s/{id}", s.in(s.each(s.detail, http.MethodGet)))
 	s.mux.HandleFunc("/{lang}/report/{id}", s.in(s.each(s.report, http.MethodGet, http.MethodPost)))
