@@ -35,7 +35,7 @@ func (c *Catalog) follow(v *feed.Verified, staged []feed.Change) error {
 		at := spot{v.Origin(), change.Key}
 		record := parse(raw)
 		touched = append(touched, c.note(c.side.Load(), at, record)...)
-		return c.takeChange(&batch, country, at, change.Op, record)
+		return c.takeChange(&batch, c.side.Load(), country, at, change.Op, record)
 	}
 	apply := func() error {
 		if err := c.o.Index.Apply(batch); err != nil {
@@ -64,16 +64,68 @@ func (c *Catalog) follow(v *feed.Verified, staged []feed.Change) error {
 		c.heads[v.Origin()] = indexed{country, view.Head()}
 		return c.index(context.Background(), touched)
 	}
-	for _, change := range staged {
-		_, raw, err := view.Record(change.Key)
-		if err != nil && !errors.Is(err, feed.ErrNoRecord) {
-			return err
-		}
-		if err := take(change, raw); err != nil {
-			return err
-		}
+	if batch, touched, err = c.batch(view, country, staged); err != nil {
+		return err
 	}
 	return apply()
+}
+
+// buildBatch is how many listings of a large step are documents at once: enough to
+// make a part of the index that goes into a file, some 40 MiB of memory.
+const buildBatch = 4096
+
+// batch makes ready for the index what a large step changes, to be shown all at
+// once. It returns also the listings about which its overlays speak. The stages go on
+// side by side, each one batch ahead of the next.
+func (c *Catalog) batch(view feed.StoreView, country string, staged []feed.Change) (out search.Batch, touched []spot, err error) {
+	work, ctx := errgroup.WithContext(context.Background())
+	records, docs := make(chan []unread), make(chan search.Batch)
+	s, origin := c.side.Load(), view.Head().Origin
+	work.Go(func() error {
+		defer close(records)
+		for changes := range slices.Chunk(staged, buildBatch) {
+			batch := make([]unread, len(changes))
+			for i, change := range changes {
+				_, raw, err := view.Record(change.Key)
+				if err != nil && !errors.Is(err, feed.ErrNoRecord) {
+					return err
+				}
+				batch[i] = unread{spot{origin, change.Key}, raw, change.Op}
+				touched = append(touched, c.note(s, batch[i].at, parse(raw))...)
+			}
+			if !send(ctx, records, batch) {
+				return nil
+			}
+		}
+		return nil
+	})
+	work.Go(func() error {
+		defer close(docs)
+		for batch := range records {
+			made, err := c.read(batch, country, s)
+			if err != nil {
+				return err
+			}
+			if !send(ctx, docs, made) {
+				return nil
+			}
+		}
+		return nil
+	})
+	work.Go(func() error {
+		for batch := range docs {
+			built, err := c.o.Index.Build(batch.Put)
+			if err != nil {
+				return err
+			}
+			out.Built = append(out.Built, built)
+			out.Delete = append(out.Delete, batch.Delete...)
+			out.Erase = append(out.Erase, batch.Erase...)
+		}
+		return nil
+	})
+	err = work.Wait()
+	return out, touched, err
 }
 
 // parse reads a record; nil when there is none, or none that can be read.
@@ -89,9 +141,9 @@ func parse(raw []byte) *feed.Record {
 }
 
 // takeChange is take for a change that may be an erasure.
-func (c *Catalog) takeChange(batch *search.Batch, country string, at spot, op feed.Op, record *feed.Record) error {
+func (c *Catalog) takeChange(batch *search.Batch, s *side, country string, at spot, op feed.Op, record *feed.Record) error {
 	var own search.Batch
-	if err := c.take(&own, c.side.Load(), country, at, record); err != nil {
+	if err := c.take(&own, s, country, at, record); err != nil {
 		return err
 	}
 	batch.Put = append(batch.Put, own.Put...)
@@ -141,7 +193,7 @@ func (c *Catalog) take(batch *search.Batch, s *side, country string, at spot, re
 // one batch ahead of the next.
 func (c *Catalog) fill(view feed.StoreView, country string, s *side, seen map[uuid.UUID]bool) (touched []spot, err error) {
 	work, ctx := errgroup.WithContext(context.Background())
-	records, docs := make(chan []unread), make(chan []search.Doc)
+	records, docs := make(chan []unread), make(chan search.Batch)
 	work.Go(func() (err error) {
 		defer close(records)
 		touched, err = c.unread(ctx, view, s, records)
@@ -163,11 +215,12 @@ func (c *Catalog) fill(view feed.StoreView, country string, s *side, seen map[uu
 	work.Go(func() error {
 		for batch := range docs {
 			if seen != nil {
-				for _, d := range batch {
+				for _, d := range batch.Put {
 					seen[uuid.MustParse(d.ID)] = true // written by take
 				}
 			}
-			if err := c.o.Index.Apply(search.Batch{Put: batch}); err != nil {
+			// What is not shown is not in the index, or Rebuild finds it.
+			if err := c.o.Index.Apply(search.Batch{Put: batch.Put}); err != nil {
 				return err
 			}
 		}
@@ -189,7 +242,7 @@ func (c *Catalog) unread(ctx context.Context, view feed.StoreView, s *side, to c
 				return true
 			}
 		}
-		pending = append(pending, unread{at, raw})
+		pending = append(pending, unread{at, raw, change.Op})
 		if len(pending) < rebuildBatch {
 			return true
 		}
@@ -220,32 +273,33 @@ var overlayMark = []byte(TypeOverlay)
 // unread is a record on its way into the index.
 type unread struct {
 	at  spot
-	raw []byte
+	raw []byte // nil when there is none any more
+	op  feed.Op
 }
 
 // read makes documents of many records, on all processors: it is most of the
-// work when a node starts or copies a feed. What is not shown is left out; there
-// is nothing of it in the index, or Rebuild finds it.
-func (c *Catalog) read(records []unread, country string, s *side) ([]search.Doc, error) {
+// work when a node starts, copies a feed or takes a large step.
+func (c *Catalog) read(records []unread, country string, s *side) (out search.Batch, err error) {
 	var work errgroup.Group
 	parts := make([]search.Batch, runtime.GOMAXPROCS(0))
 	for w := range parts {
 		work.Go(func() error {
 			from, to := w*len(records)/len(parts), (w+1)*len(records)/len(parts)
 			for _, r := range records[from:to] {
-				if err := c.take(&parts[w], s, country, r.at, parse(r.raw)); err != nil {
+				if err := c.takeChange(&parts[w], s, country, r.at, r.op, parse(r.raw)); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
 	}
-	err := work.Wait()
-	var docs []search.Doc
+	err = work.Wait()
 	for _, part := range parts {
-		docs = append(docs, part.Put...)
+		out.Put = append(out.Put, part.Put...)
+		out.Delete = append(out.Delete, part.Delete...)
+		out.Erase = append(out.Erase, part.Erase...)
 	}
-	return docs, err
+	return out, err
 }
 
 // Progress tells how far a rebuild is: listings read, of so many.

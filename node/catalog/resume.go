@@ -316,7 +316,7 @@ func (c *Catalog) since(view feed.StoreView, country string, seq uint64) (touche
 		at := spot{origin, change.Key}
 		record := parse(raw)
 		touched = append(touched, c.note(c.side.Load(), at, record)...)
-		if failed = c.takeChange(&batch, country, at, change.Op, record); failed != nil {
+		if failed = c.takeChange(&batch, c.side.Load(), country, at, change.Op, record); failed != nil {
 			return false
 		}
 		return len(batch.Put)+len(batch.Delete) < rebuildBatch || flush()

@@ -16,7 +16,7 @@ var hurried struct {
 // collected. Little of what it makes lives on, so that each collection looks through
 // the rest of the node for nothing: at the node's own 50 per cent it took a third of
 // an import's time.
-const importGarbage = 200
+const importGarbage = 100
 
 // hurry lets the garbage collector rest until what it returns is called.
 func hurry() (end func()) {

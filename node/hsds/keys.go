@@ -50,12 +50,29 @@ func Keys(l *listing.Listing, modified time.Time) []string {
 		add(KeyTaxonomy, taxonomy)
 	}
 	for _, a := range coded(l) {
+		if k, ok := shippedKeys[a]; ok {
+			keys = append(keys, k.term, k.taxonomy)
+			continue
+		}
 		add(KeyTerm, TermID(a[0], a[1]))
 		add(KeyTaxonomy, TaxonomyID(a[0]))
 	}
 	add(KeyModified, ModifiedKey(Modified(l, modified)))
 	return keys
 }
+
+// shippedKeys are the keys of the codes that every listing carries, by taxonomy and
+// code: one text for all listings.
+var shippedKeys = func() map[[2]string]struct{ term, taxonomy string } {
+	keys := map[[2]string]struct{ term, taxonomy string }{}
+	for name, id := range shippedIDs {
+		if name[1] == "" {
+			continue // a taxonomy
+		}
+		keys[name] = struct{ term, taxonomy string }{KeyTerm + id, KeyTaxonomy + shippedIDs[[2]string{name[0]}]}
+	}
+	return keys
+}()
 
 // coded lists vocabulary and code of what Plain says as attributes.
 func coded(l *listing.Listing) (list [][2]string) {

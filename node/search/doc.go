@@ -146,6 +146,14 @@ type Batch struct {
 	Delete []Ref
 	Erase  []Ref // deleted, and its words leave memory and, with the next Save, the disk
 	Put    []Doc
+	Built  []Built // more to put, made ahead with [Index.Build]; none that is in Put or in another
+}
+
+// Built are documents that the index has made ready, so that a large batch need not
+// be held as documents until all of it is there.
+type Built struct {
+	added  []view
+	idents []string
 }
 
 // Bounds on what one document may hold. What is over them is left out of the

@@ -159,18 +159,33 @@ func (x *Index) Refs(yield func(Ref) bool) {
 // chunkDocs bounds what is analysed at once, and so the memory of a large batch.
 const chunkDocs = 16384
 
+// Build makes documents ready for a later [Index.Apply], which may be a long while
+// after it. What is large goes into a file; one that is never applied is removed at
+// the next start. The error is ErrBadDoc.
+func (x *Index) Build(docs []Doc) (Built, error) {
+	for i := range docs {
+		if err := docs[i].check(); err != nil {
+			return Built{}, err
+		}
+	}
+	fresh, idents := sortDocs(docs)
+	b := Built{idents: idents}
+	for chunk := range slices.Chunk(fresh, chunkDocs) {
+		b.added = append(b.added, newView(x.spill(build(chunk), spillFrom/4))) // a quarter: more is to come
+	}
+	return b, nil
+}
+
 // Apply makes a batch visible to searches that start after it returns: all of
 // it or, with an error (ErrBadDoc), nothing.
 func (x *Index) Apply(b Batch) error {
-	for i := range b.Put {
-		if err := b.Put[i].check(); err != nil {
-			return err
-		}
+	own, err := x.Build(b.Put)
+	if err != nil {
+		return err
 	}
-	fresh, idents := sortDocs(b.Put)
-	var added []view
-	for chunk := range slices.Chunk(fresh, chunkDocs) {
-		added = append(added, newView(x.spill(build(chunk))))
+	added, idents := own.added, own.idents
+	for _, more := range b.Built {
+		added, idents = append(added, more.added...), append(idents, more.idents...)
 	}
 	for _, r := range b.Delete {
 		idents = append(idents, identityOf(r.Country, r.ID))

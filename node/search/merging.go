@@ -142,7 +142,7 @@ func (x *Index) mergeOnce(pick func([]view) []int) bool {
 		parts[i] = before[c]
 	}
 	seg, remap := merge(parts)
-	merged := newView(x.spill(seg))
+	merged := newView(x.spill(seg, spillFrom))
 
 	x.write.Lock()
 	defer x.write.Unlock()

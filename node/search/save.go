@@ -244,9 +244,10 @@ func (x *Index) toFile(s *segment) (*segment, error) {
 // as it is made, so that the memory of a bulk load stays bounded. Tests lower it.
 var spillFrom = 8192
 
-// spill returns a large segment mapped from a file, or where that fails as it is.
-func (x *Index) spill(s *segment) *segment {
-	if x.opt.Dir == "" || s.n < spillFrom || x.room() != nil {
+// spill returns a segment of so many documents or more mapped from a file, or where
+// that fails as it is.
+func (x *Index) spill(s *segment, from int) *segment {
+	if x.opt.Dir == "" || s.n < from || x.room() != nil {
 		return s
 	}
 	out, err := x.toFile(s)
