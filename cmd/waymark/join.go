@@ -117,12 +117,11 @@ func (m *Main) printParties(j control.Joined) error {
 	if j.Demo {
 		name += " (demonstration: everything is fictional)"
 	}
-	if err := table(m.Stdout, nil, [][]string{
-		{"Federation", name},
-		{"Its id", j.FederationID},
-		{"Invited by", j.Sponsor},
-		{"Numbers", strings.Join(j.Numbers[:], " ")},
-	}); err != nil {
+	rows := [][]string{{"Federation", name}, {"Its id", j.FederationID}, {"Invited by", j.Sponsor}}
+	if j.Numbers[0] == "" { // it is a member; there is nothing left to compare
+		return table(m.Stdout, nil, rows)
+	}
+	if err := table(m.Stdout, nil, append(rows, []string{"Numbers", strings.Join(j.Numbers[:], " ")})); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(m.Stdout, "\nTelephone %s, on a number that you had before the invitation, and compare the numbers.\n", plain(j.Sponsor))

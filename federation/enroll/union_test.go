@@ -31,10 +31,9 @@ import (
 // union is some countries that become one federation, on a network in memory, in
 // virtual time.
 type union struct {
-	t       *testing.T
-	net     *fedtest.Network
-	genesis []byte
-	sites   []*site // in the order in which they came
+	t     *testing.T
+	net   *fedtest.Network
+	sites []*site // in the order in which they came
 }
 
 // site is one country's machine: what is on its disk, and its program while it

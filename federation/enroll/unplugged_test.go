@@ -371,7 +371,8 @@ func (c *ceremony) where() string {
 
 // ways are all ways of being unplugged at a step.
 func ways(step int, who []int) (out []outage) {
-	for _, midway := range []time.Duration{0, []time.Duration{15, 35, 60, 90, 150, 300, 700, 1500}[(step+who[0])%8] * time.Millisecond} {
+	millis := []int{15, 35, 60, 90, 150, 300, 700, 1500}
+	for _, midway := range []time.Duration{0, time.Duration(millis[(step+who[0])%len(millis)]) * time.Millisecond} {
 		for _, power := range []bool{false, true} {
 			for _, lasting := range []bool{false, true} {
 				out = append(out, outage{step: step, who: who, power: power, midway: midway, lasting: lasting})
