@@ -20,14 +20,14 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // script writes a log that is the same in every run.
 type script struct {
 	*registry.State
-	t    *testing.T
+	t    testing.TB
 	log  [][]byte
 	n    byte
 	wait int64 // seconds from one entry to the next
 }
 
 // begin has the founder found a federation under a version of the rules.
-func begin(t *testing.T, rules uint64, founder *Member) *script {
+func begin(t testing.TB, rules uint64, founder *Member) *script {
 	e, s, err := registry.Genesis{Version: 1, Random: [32]byte{1, 2, 3}, Name: "Golden", Founded: Start.Unix(), Founder: founder.Candidate, Rules: rules}.Sign(founder.Keys)
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +77,7 @@ func (s *script) admit(sponsor, m *Member) registry.ID {
 }
 
 // cast are members that are the same in every run.
-func cast(t *testing.T) (pl, de, lt, fi *Member) {
+func cast(t testing.TB) (pl, de, lt, fi *Member) {
 	pl, de, lt, fi = New(t, "PL"), New(t, "DE"), New(t, "LT"), New(t, "FI")
 	for i, m := range []*Member{pl, de, lt, fi} {
 		m.Seal = identity.SealPublicKey{byte(i + 1)}
@@ -86,7 +86,7 @@ func cast(t *testing.T) (pl, de, lt, fi *Member) {
 }
 
 // golden is a log with every kind of command of the first version of the rules.
-func golden(t *testing.T) ([][]byte, *registry.State) {
+func golden(t testing.TB) ([][]byte, *registry.State) {
 	pl, de, lt, fi := cast(t)
 	s := begin(t, 0, pl)
 	do, admit := s.do, s.admit
@@ -151,7 +151,7 @@ func golden(t *testing.T) ([][]byte, *registry.State) {
 
 // goldenRules is a log with every kind of command of the second version of the
 // rules, in a federation that was founded under the first.
-func goldenRules(t *testing.T) ([][]byte, *registry.State) {
+func goldenRules(t testing.TB) ([][]byte, *registry.State) {
 	pl, de, lt, fi := cast(t)
 	s := begin(t, 0, pl)
 	s.admit(pl, de)
@@ -195,12 +195,12 @@ func goldenRules(t *testing.T) ([][]byte, *registry.State) {
 // TestGolden holds what every later version must do with the entries of this
 // one: give the same bytes.
 func TestGolden(t *testing.T) {
-	for name, make := range map[string]func(*testing.T) ([][]byte, *registry.State){"golden.txt": golden, "golden_rules.txt": goldenRules} {
+	for name, make := range map[string]func(testing.TB) ([][]byte, *registry.State){"golden.txt": golden, "golden_rules.txt": goldenRules} {
 		t.Run(name, func(t *testing.T) { checkGolden(t, filepath.Join("testdata", name), make) })
 	}
 }
 
-func checkGolden(t *testing.T, path string, make func(*testing.T) ([][]byte, *registry.State)) {
+func checkGolden(t *testing.T, path string, make func(testing.TB) ([][]byte, *registry.State)) {
 	log, s := make(t)
 	if *update {
 		var out strings.Builder
