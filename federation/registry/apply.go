@@ -148,3 +148,22 @@ func (c *change) alone() (identity.OriginID, error) {
 	}
 	return c.by[0], nil
 }
+
+// itself finds the member that a command is about, which signed it and nobody else;
+// why says who else may do that.
+func (c *change) itself(o identity.OriginID, why string) (int, error) {
+	by, err := c.alone()
+	if err != nil {
+		return -1, err
+	}
+	if by != o {
+		return -1, fmt.Errorf("%w: %s", ErrUnauthorised, why)
+	}
+	return c.origin(by), nil
+}
+
+// put has m stand at index i of the members.
+func (c *change) put(i int, m Member) {
+	c.members = slices.Clone(c.members)
+	c.members[i] = m
+}

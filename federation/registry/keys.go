@@ -204,8 +204,7 @@ func (c *change) keys() error {
 		return err
 	}
 	if own {
-		c.members = slices.Clone(c.members)
-		c.members[i] = m
+		c.put(i, m)
 		c.dropUnbacked()
 		return nil
 	}

@@ -313,17 +313,14 @@ func (c *change) withdraw() error {
 	if err := c.payload(&p); err != nil {
 		return err
 	}
-	by, err := c.alone()
+	i, err := c.itself(p.Origin, "a member withdraws itself; the others can expel it")
 	if err != nil {
 		return err
-	}
-	if by != p.Origin {
-		return fmt.Errorf("%w: a member withdraws itself; the others can expel it", ErrUnauthorised)
 	}
 	if c.active() == 1 {
 		return fmt.Errorf("%w: nobody would be left to keep the registry", ErrConflict)
 	}
-	return c.leave(c.origin(by), StatusWithdrawn)
+	return c.leave(i, StatusWithdrawn)
 }
 
 // leave ends a membership. What the member published stays as it is, its keys
@@ -331,8 +328,7 @@ func (c *change) withdraw() error {
 func (c *change) leave(i int, as Status) error {
 	m := c.members[i].clone()
 	m.Status, m.Left = as, c.time
-	c.members = slices.Clone(c.members)
-	c.members[i] = m
+	c.put(i, m)
 	c.rekeys = slices.DeleteFunc(slices.Clone(c.rekeys), func(r Rekey) bool { return r.Change.Origin == m.Origin })
 	// Nobody comes in any more by the word of who has left.
 	c.invitations = slices.Clone(c.invitations)

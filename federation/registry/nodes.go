@@ -40,21 +40,17 @@ func (c *change) nodes() error {
 	if err := c.payload(&p); err != nil {
 		return err
 	}
-	by, err := c.alone()
-	if err != nil {
-		return err
-	}
 	st, e, err := parseNodes(p.Statement)
 	if err != nil {
 		return err
 	}
-	if st.Origin != by {
-		return fmt.Errorf("%w: a member states its own nodes only", ErrUnauthorised)
+	i, err := c.itself(st.Origin, "a member states its own nodes only")
+	if err != nil {
+		return err
 	}
 	if err := checkMachines(st.Nodes); err != nil {
 		return err
 	}
-	i := c.origin(by)
 	m := c.members[i].clone()
 	if err := c.proved(e, &m, st.Nodes); err != nil {
 		return err
@@ -72,8 +68,7 @@ func (c *change) nodes() error {
 	if st.Epoch != want {
 		return fmt.Errorf("%w: another node publishes exactly when the epoch goes up by one", ErrConflict)
 	}
-	c.members = slices.Clone(c.members)
-	c.members[i] = m
+	c.put(i, m)
 	return nil
 }
 

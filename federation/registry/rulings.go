@@ -206,8 +206,7 @@ func (c *change) enforce(entry *Recorded) error {
 			return err
 		}
 	}
-	c.members = slices.Clone(c.members)
-	c.members[i] = m
+	c.put(i, m)
 	return nil
 }
 
@@ -243,12 +242,9 @@ func (c *change) caretaker() error {
 	if err := c.payload(&p); err != nil {
 		return err
 	}
-	by, err := c.alone()
+	i, err := c.itself(p.Origin, "a member names its own caretakers; for another one a ruling does")
 	if err != nil {
 		return err
-	}
-	if by != p.Origin {
-		return fmt.Errorf("%w: a member names its own caretakers; for another one a ruling does", ErrUnauthorised)
 	}
 	if err := checkCaretakers(p.Origin, p.By); err != nil {
 		return err
@@ -261,10 +257,8 @@ func (c *change) caretaker() error {
 			return fmt.Errorf("%w: the caretaker %s is not an active member", ErrConflict, o)
 		}
 	}
-	i := c.origin(by)
 	m := c.members[i].clone()
 	m.Caretakers = slices.Clone(p.By)
-	c.members = slices.Clone(c.members)
-	c.members[i] = m
+	c.put(i, m)
 	return nil
 }
