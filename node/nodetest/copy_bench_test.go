@@ -99,3 +99,93 @@ func BenchmarkFirstCopy(b *testing.B) {
 	b.ReportMetric(percentile(took, 0.5)/1000, "s-copied")
 	b.ReportMetric(float64(peak)/(1<<20), "MiB-heap-of-both")
 }
+
+// BenchmarkWelcome is a newcomer in a federation of fourteen countries with 1,000
+// listings each: from the last approval until it has copied and verified all of them
+// and finds them. All fifteen nodes share these cores. WAYMARK_LISTINGS sets the
+// number of listings of each country. A country joins once: run it with -benchtime 1x.
+func BenchmarkWelcome(b *testing.B) {
+	each := 1000
+	if n, err := strconv.Atoi(os.Getenv("WAYMARK_LISTINGS")); err == nil {
+		each = n
+	}
+	ctx := context.Background()
+	countries := fiction.Countries()
+	port := freeBase(b, len(countries)+1)
+	f, err := nodetest.Start(ctx, nodetest.DemoOptions{Countries: countries, Listings: each, Dir: b.TempDir(), BasePort: port})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Stop()
+	st, err := f.Nodes()[0].Admin().Status(ctx)
+	if err != nil {
+		b.Fatal(err)
+	}
+	shown := st.Listings
+	c := config.Default()
+	c.Country, c.Operator = "IE", "Example"
+	if err := c.UseBasePort(port + 10*len(countries)); err != nil {
+		b.Fatal(err)
+	}
+	dir := filepath.Join(b.TempDir(), "IE")
+	if err := node.Init(dir, c); err != nil {
+		b.Fatal(err)
+	}
+	inv, err := f.Nodes()[0].Admin().Invite(ctx, "IE", 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	newcomer, err := node.New(node.Options{Dir: dir, Config: c})
+	if err != nil {
+		b.Fatal(err)
+	}
+	running, stop := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- newcomer.Run(running) }()
+	defer func() {
+		stop()
+		if err := <-done; err != nil {
+			b.Error(err)
+		}
+	}()
+	<-newcomer.Ready()
+	if _, err := newcomer.Admin().Join(ctx, inv.Code, false); err != nil {
+		b.Fatal(err)
+	}
+	b.ResetTimer()
+	for i := 0; b.Loop(); i++ {
+		if i > 0 {
+			b.Skip("a country joins once; run it with -benchtime 1x")
+		}
+		admitted := false
+		for _, n := range f.Nodes() {
+			p, err := n.Admin().Approve(ctx, "IE", "")
+			if err != nil {
+				b.Fatal(err)
+			}
+			if admitted = p.Admitted; admitted {
+				break
+			}
+		}
+		if !admitted {
+			b.Fatal("IE is not admitted")
+		}
+		start := time.Now()
+		first := time.Duration(0)
+		for tick := time.NewTicker(50 * time.Millisecond); ; <-tick.C {
+			st, err := newcomer.Admin().Status(ctx)
+			if err != nil {
+				continue
+			}
+			if first == 0 && len(st.Members) > 0 {
+				first = time.Since(start)
+			}
+			if st.Listings >= shown {
+				break
+			}
+		}
+		b.ReportMetric(time.Since(start).Seconds(), "s-to-live")
+		b.ReportMetric(first.Seconds(), "s-to-the-registry")
+		b.ReportMetric(float64(shown), "listings")
+	}
+}
