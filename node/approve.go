@@ -53,6 +53,10 @@ func (a *admin) Invite(ctx context.Context, country string, expiry time.Duration
 		return control.Invitation{}, err
 	}
 	if _, err := n.keeper.Load().Propose(ctx, command); err != nil {
+		if errors.Is(err, consensus.ErrOutcomeUnknown) {
+			return control.Invitation{}, &control.Error{Class: control.Failed, Code: "outcome_unknown", Message: "Whether the registry took the invitation is not known yet.",
+				Next: "Invite again: that makes another one. The first that is used admits, and the others close. See: waymark invite list"}
+		}
 		return control.Invitation{}, explainProposal(err)
 	}
 	text, err := inv.File()

@@ -196,7 +196,9 @@ func (a *admin) Decisions(context.Context) ([]control.Decision, error) {
 		for _, d := range n.decisions(s) {
 			out = append(out, d.Decision)
 		}
-		out = append(out, n.motions(s)...)
+		for _, v := range n.openVotes(s) {
+			out = append(out, v.Decision)
+		}
 	}
 	return out, nil
 }
@@ -232,8 +234,8 @@ func (n *Node) waitingDecision(id string) (*registry.State, weighed, error) {
 // SignDecision implements [control.Care].
 func (a *admin) SignDecision(ctx context.Context, id string) (control.Decision, error) {
 	n := (*Node)(a)
-	if m, ok := n.motion(id); ok {
-		return n.endorse(ctx, m)
+	if v, ok := n.vote(id); ok {
+		return n.endorse(ctx, v)
 	}
 	s, d, err := n.waitingDecision(id)
 	if err != nil {
@@ -245,8 +247,8 @@ func (a *admin) SignDecision(ctx context.Context, id string) (control.Decision, 
 // ExportDecision implements [control.Care].
 func (a *admin) ExportDecision(_ context.Context, id string) ([]byte, error) {
 	n := (*Node)(a)
-	if m, ok := n.motion(id); ok {
-		return n.approval(m)
+	if v, ok := n.vote(id); ok {
+		return n.approval(v)
 	}
 	_, d, err := n.waitingDecision(id)
 	return d.envelope, err

@@ -34,7 +34,7 @@ func (n *Node) move(ctx context.Context, kind registry.Kind, payload any) (contr
 		if slices.Contains(m.Approvals, self.Origin) && s.Standing(m.Approvals) < s.Threshold() {
 			return n.weighMotion(s, m), nil // signed before; it waits for the others
 		}
-		return n.endorse(ctx, m)
+		return n.endorse(ctx, n.motionVote(s, m))
 	}
 	id, command, err := registry.NewCommand(s, kind, payload, n.keys().admin)
 	if err != nil {
@@ -57,17 +57,6 @@ func (n *Node) move(ctx context.Context, kind registry.Kind, payload any) (contr
 }
 
 func motionID(h identity.Hash) string { return h.String() }
-
-// motions are what waits for the signatures of more countries.
-func (n *Node) motions(s *registry.State) []control.Decision {
-	var out []control.Decision
-	for _, m := range s.Motions() {
-		if m.Expires >= n.o.Now().Unix() {
-			out = append(out, n.weighMotion(s, m))
-		}
-	}
-	return out
-}
 
 func (n *Node) weighMotion(s *registry.State, m registry.Motion) control.Decision {
 	until := timeOf(m.Expires)
@@ -107,96 +96,6 @@ func (n *Node) wants(s *registry.State, m registry.Motion) []string {
 		}
 	}
 	return []string{"this version of waymark cannot tell"}
-}
-
-// motion finds the one motion that an id, or its beginning, names.
-func (n *Node) motion(id string) (registry.Motion, bool) {
-	s := n.state()
-	if s == nil || len(id) < 4 {
-		return registry.Motion{}, false
-	}
-	var found []registry.Motion
-	for _, m := range s.Motions() {
-		if strings.HasPrefix(motionID(m.Hash), strings.ToLower(id)) {
-			found = append(found, m)
-		}
-	}
-	if len(found) != 1 {
-		return registry.Motion{}, false
-	}
-	return found[0], true
-}
-
-// approval is this country's signature under a motion, to be handed over here or
-// carried to a node that reaches the others.
-func (n *Node) approval(m registry.Motion) ([]byte, error) {
-	s, _, err := n.member()
-	if err != nil {
-		return nil, err
-	}
-	_, command, err := registry.NewCommand(s, registry.KindApprove, registry.Approve{Proposal: m.ID, Hash: m.Hash}, n.keys().admin)
-	return command, err
-}
-
-func (n *Node) endorse(ctx context.Context, m registry.Motion) (control.Decision, error) {
-	command, err := n.approval(m)
-	if err != nil {
-		return control.Decision{}, err
-	}
-	return n.handIn(ctx, command, m.ID)
-}
-
-// takeApproval hands in an approval that was signed elsewhere; false when the file
-// is none.
-func (n *Node) takeApproval(ctx context.Context, file []byte) (control.Decision, bool, error) {
-	c, _, err := registry.ParseCommand(file)
-	if err != nil || c.Kind != registry.KindApprove {
-		return control.Decision{}, false, nil
-	}
-	var p registry.Approve
-	if err := identity.Unmarshal(c.Payload, &p); err != nil {
-		return control.Decision{}, false, nil
-	}
-	if _, _, err := n.member(); err != nil {
-		return control.Decision{}, true, err
-	}
-	d, err := n.handIn(ctx, file, p.Proposal)
-	return d, true, err
-}
-
-// handIn proposes an approval and tells how its motion stands then.
-func (n *Node) handIn(ctx context.Context, command []byte, id registry.ID) (control.Decision, error) {
-	find := func() (registry.Motion, bool) {
-		all := n.state().Motions()
-		i := slices.IndexFunc(all, func(m registry.Motion) bool { return m.ID == id })
-		if i < 0 {
-			return registry.Motion{}, false
-		}
-		return all[i], true
-	}
-	before, known := find()
-	var d control.Decision
-	if known {
-		d = n.weighMotion(n.state(), before)
-	}
-	if _, err := n.keeper.Load().Entrust(ctx, command); err != nil {
-		return control.Decision{}, explainMotion(err)
-	}
-	if m, ok := find(); ok {
-		return n.weighMotion(n.state(), m), nil
-	}
-	d.InForce, d.Changes = true, nil
-	if _, e, err := registry.ParseCommand(command); err == nil {
-		for _, sig := range e.Signatures {
-			for _, m := range n.state().Members() {
-				if _, ok := m.Key(identity.RoleAdmin, sig.Key); ok && !slices.Contains(d.Signed, m.Country) {
-					d.Signed = append(d.Signed, m.Country)
-				}
-			}
-		}
-	}
-	slices.Sort(d.Signed)
-	return d, nil
 }
 
 // explainMotion says why something was not proposed or not signed.

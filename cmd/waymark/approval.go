@@ -69,8 +69,8 @@ const exportLong = `Write a decision to a file.
 
 A decision about one country (a hidden listing, a suspension) is written with the
 signatures that it has; another country takes it in, signs it and writes it again.
-Of a change of the rules for all (policy, vocabulary) the file is this country's
-signature: take it in where the others can be reached.`
+Of an admission, and of a change of the rules for all (policy, vocabulary), the file
+is this country's signature: take it in where the others can be reached.`
 
 func (m *Main) showDecision(d control.Decision) error {
 	if err := m.say("%s%s, from %s, signed by %s: %s.", d.Kind, map[bool]string{true: " lifted"}[d.Off], d.Country, signed(d), standing(d)); err != nil {

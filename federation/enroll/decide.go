@@ -177,15 +177,24 @@ func (s *Server) Admit(ctx context.Context, id registry.ID, numbers string) (uin
 			s.Store.drop(id) // judged: the same knock would be judged alike
 			return 0, r
 		}
-		select {
-		case s.signed <- struct{}{}:
-		default:
-		}
+		s.awake()
 		return 0, r
 	}
-	s.Store.drop(id)
 	s.Logger.Info("a newcomer was proposed to the registry", "country", p.Country, "entry", seq)
+	if s.Registry.State().Seq() < seq { // until that is known here, the knock is all that the newcomer can be told of
+		s.awake()
+		return seq, nil
+	}
+	s.Store.drop(id)
 	return seq, nil
+}
+
+// awake has deliver look for what is signed.
+func (s *Server) awake() {
+	select {
+	case s.signed <- struct{}{}:
+	default:
+	}
 }
 
 // handedOver finds what became of a knock that was signed before and that Run has
@@ -296,10 +305,12 @@ func (s *Server) handOver(ctx context.Context) (left bool) {
 		if p.Command == nil {
 			continue
 		}
-		if _, err := s.Admit(ctx, p.Invitation, ""); err != nil && ctx.Err() == nil {
+		_, err := s.Admit(ctx, p.Invitation, "")
+		if err != nil && ctx.Err() == nil {
 			s.Logger.Info("a signed request still waits for the registry", "country", p.Country, "error", err)
-			left = true
 		}
+		_, kept := s.Store.Get(p.Invitation)
+		left = left || kept
 	}
 	return left
 }

@@ -197,3 +197,42 @@ func TestASignedRequestIsHandedOverLater(t *testing.T) {
 		}
 	})
 }
+
+// TestAKnockIsKeptUntilItsProposalIsKnownHere: the leader has ordered the proposal,
+// and the line to the sponsor is cut before it has come back. A newcomer that asks
+// meanwhile is not told that nobody knows it, which would end its waiting.
+func TestAKnockIsKeptUntilItsProposalIsKnownHere(t *testing.T) {
+	play(t, func(t *testing.T, s *stage) {
+		s.join("DE")
+		s.join("LT")
+		i := s.invite("FI")
+		n, _ := s.newcomer("FI")
+		j, err := n.Knock(context.Background(), i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.book.mu.Lock()
+		s.book.late = true
+		s.book.mu.Unlock()
+		if _, err := s.server.Admit(context.Background(), i.ID(), j.Numbers); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if a, err := n.Ask(context.Background(), j); err != nil || a.Standing != enroll.Waiting {
+				t.Fatalf("asked while the proposal is not known here: %+v %v", a, err)
+			}
+			time.Sleep(time.Minute)
+		}
+		s.book.catchUp()
+		if a, err := n.Ask(context.Background(), j); err != nil || a.Standing != enroll.Voting || a.Approvals != 1 {
+			t.Fatalf("asked when it is known: %+v %v", a, err)
+		}
+		time.Sleep(time.Minute)
+		if waiting, err := s.store.Waiting(); err != nil || len(waiting) != 0 {
+			t.Errorf("%d knocks are left, %v", len(waiting), err)
+		}
+		if len(s.book.State().Proposals()) != 1 {
+			t.Errorf("%d proposals", len(s.book.State().Proposals()))
+		}
+	})
+}

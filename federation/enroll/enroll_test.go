@@ -27,6 +27,18 @@ type book struct {
 	mu    sync.Mutex
 	state *registry.State
 	fail  error
+	late  bool // what is ordered is not known here yet: it is in ahead
+	ahead *registry.State
+}
+
+// catchUp has everything that was ordered known here.
+func (b *book) catchUp() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.late = false
+	if b.ahead != nil {
+		b.state, b.ahead = b.ahead, nil
+	}
 }
 
 func (b *book) State() *registry.State {
@@ -52,14 +64,22 @@ func (b *book) Propose(_ context.Context, command []byte) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if seq, ok := b.state.Seen(c.ID); ok {
+	now := b.state
+	if b.ahead != nil {
+		now = b.ahead
+	}
+	if seq, ok := now.Seen(c.ID); ok {
 		return seq, nil
 	}
-	next, err := b.state.Apply(registry.Entry{Time: max(b.state.Time(), time.Now().Unix()), Command: command})
+	next, err := now.Apply(registry.Entry{Time: max(now.Time(), time.Now().Unix()), Command: command})
 	if err != nil {
 		return 0, err
 	}
-	b.state = next
+	if b.late {
+		b.ahead = next
+	} else {
+		b.state = next
+	}
 	return next.Seq(), nil
 }
 

@@ -123,7 +123,7 @@ type Hidden struct {
 // rules for all of them (policy, vocabulary, activate) do.
 type Decision struct {
 	ID      string     `json:"id"`
-	Kind    string     `json:"kind"` // takedown, suspend, revoke, caretaker, …; policy, vocabulary or activate
+	Kind    string     `json:"kind"` // takedown, suspend, revoke, caretaker, …; policy, vocabulary, activate or clock; admission
 	Off     bool       `json:"off,omitempty"`
 	Country string     `json:"country"`           // whose listing, keys or standing; of rules for all, who proposed it
 	Listing string     `json:"listing,omitempty"` // its id
@@ -134,7 +134,7 @@ type Decision struct {
 	Signed  []string   `json:"signed"`
 	Needed  int        `json:"needed"`
 	InForce bool       `json:"in_force"`
-	// Changes and Objected are of rules for all that wait: what would be other than
+	// Changes and Objected are of rules for all and admissions that wait: what would be other than
 	// now, and who has spoken against it, with the reason.
 	Changes  []string `json:"changes,omitempty"`
 	Objected []string `json:"objected,omitempty"`

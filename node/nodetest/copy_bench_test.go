@@ -112,16 +112,37 @@ func BenchmarkWelcome(b *testing.B) {
 	ctx := context.Background()
 	countries := fiction.Countries()
 	port := freeBase(b, len(countries)+1)
-	f, err := nodetest.Start(ctx, nodetest.DemoOptions{Countries: countries, Listings: each, Dir: b.TempDir(), BasePort: port})
+	f, err := nodetest.Start(ctx, nodetest.DemoOptions{Countries: countries, Dir: b.TempDir(), BasePort: port})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer f.Stop()
-	st, err := f.Nodes()[0].Admin().Status(ctx)
-	if err != nil {
-		b.Fatal(err)
+	for i, n := range f.Nodes() {
+		if report, err := n.Admin().Import(ctx, rows(countries[i], 0, each), control.ImportOptions{Publish: true}); err != nil || len(report.Refused) > 0 {
+			b.Fatal(err, report.Refused)
+		}
 	}
-	shown := st.Listings
+	shown := 0
+	whole := func() bool {
+		for i, n := range f.Nodes() {
+			st, err := n.Admin().Status(ctx)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for _, m := range st.Members {
+				if m.Head == nil || m.Head.Count < uint64(each) {
+					return false
+				}
+			}
+			if i > 0 && st.Listings != shown {
+				return false
+			}
+			shown = st.Listings
+		}
+		return true
+	}
+	for tick := time.NewTicker(time.Second); !whole(); <-tick.C {
+	}
 	c := config.Default()
 	c.Country, c.Operator = "IE", "Example"
 	if err := c.UseBasePort(port + 10*len(countries)); err != nil {
