@@ -84,7 +84,7 @@ func TestASavedIndexAnswersAsBefore(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 100 {
 		q := c.question(r)
-		if err := o.check(q, ask(t, x, quoted(q))); err != nil {
+		if err := o.check(q, ask(t, x, q)); err != nil {
 			t.Fatalf("%+v: %v", q, err)
 		}
 	}
@@ -228,7 +228,7 @@ func TestAFileCutOffUnderReaders(t *testing.T) {
 	y := openIndex(t, dir)
 	for range 20 {
 		q := c.question(r)
-		if err := o.check(q, ask(t, y, quoted(q))); err != nil {
+		if err := o.check(q, ask(t, y, q)); err != nil {
 			t.Fatalf("%+v: %v", q, err)
 		}
 	}
@@ -319,7 +319,7 @@ func TestKilledWhileSaving(t *testing.T) {
 		}
 		for range 10 {
 			q := c.question(r)
-			if err := want.check(q, ask(t, x, quoted(q))); err != nil {
+			if err := want.check(q, ask(t, x, q)); err != nil {
 				t.Fatalf("state %d: %v", n, err)
 			}
 		}
