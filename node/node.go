@@ -308,7 +308,7 @@ func (n *Node) saveIndex() {
 // indexStamp is what a saved index depends on beside the listings. Another build
 // of the program fills it anew.
 func indexStamp() []byte {
-	s := fmt.Sprintf("%s documents %d", Version(), catalog.DocVersion)
+	s := fmt.Sprintf("%s documents %s", Version(), catalog.DocVersion())
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, x := range info.Settings {
 			if x.Key == "vcs.revision" {

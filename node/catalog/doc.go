@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -267,8 +268,10 @@ func texts(country string, l *listing.Listing) []search.Text {
 			add(lang, search.WeightKeyword, a.TaxonomyTerm.Name, a.Label)
 		}
 	}
-	for tag, fields := range l.Translations {
-		for field, t := range fields {
+	for _, tag := range slices.Sorted(maps.Keys(l.Translations)) { // what is over the bound is the same everywhere
+		fields := l.Translations[tag]
+		for _, field := range slices.Sorted(maps.Keys(fields)) {
+			t := fields[field]
 			w := search.WeightBody
 			if field == "name" || field == "alternate_name" {
 				w = search.WeightName

@@ -17,10 +17,6 @@ import (
 	"github.com/2ps-project/waymark/node/search"
 )
 
-// DocVersion is part of the stamp of a saved index. Raise it whenever the same
-// record makes another document than before, or savedState changes.
-const DocVersion = 1
-
 // savedState is what a saved index stands for: the head of each feed that is in
 // it, and what the catalog remembers beside the index.
 type savedState struct {

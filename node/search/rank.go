@@ -295,32 +295,34 @@ func (e *evaluation) nearest(from, to int) {
 	far := math.Inf(1) // square of the chord beyond which nothing is kept any more
 	for i := range e.parts {
 		p := &e.parts[i]
-		if n := p.hits.count(); n < len(p.view.seg.cells)/32 { // as within a radius: few are looked at one by one
-			for d := range p.hits.each {
-				if p.view.seg.ptOff[d] < p.view.seg.ptOff[d+1] {
-					e.keep(0, to, candidate{e.key(p, d), int32(i), d})
-				}
-			}
-			continue
-		}
 		met := e.memory.bits(p.view.seg.n)
-		for j := range p.view.seg.cells {
-			c := &p.view.seg.cells[j]
-			if !p.hits.has(c.doc) || met.has(c.doc) {
-				continue
+		look := func(doc uint32, square float64) {
+			if square > far || !p.hits.has(doc) || met.has(doc) {
+				return
 			}
-			dx, dy, dz := float64(c.x)-x, float64(c.y)-y, float64(c.z)-z
-			if dx*dx+dy*dy+dz*dz > far {
-				continue
-			}
-			met.set(c.doc)
-			e.keep(0, to, candidate{e.key(p, c.doc), int32(i), c.doc})
+			met.set(doc)
+			e.keep(0, to, candidate{e.key(p, doc), int32(i), doc})
 			if len(e.best) == to && to <= insertUpTo {
 				last := e.best[to-1]
 				chord := 2*math.Sin(min(e.parts[last.part].view.seg.nearest(near, last.doc)/earthKM/2, math.Pi/2)) + 2e-6
 				far = chord * chord
 			}
 		}
+		if e.q.RadiusKM > 0 {
+			for _, r := range e.reached[p.reached[0]:p.reached[1]] {
+				look(r.doc, r.square)
+			}
+			continue
+		}
+		for j := range p.view.seg.cells {
+			c := &p.view.seg.cells[j]
+			dx, dy, dz := float64(c.x)-x, float64(c.y)-y, float64(c.z)-z
+			look(c.doc, dx*dx+dy*dy+dz*dz)
+		}
+	}
+	if e.q.RadiusKM > 0 {
+		e.cut(0, from, to)
+		return
 	}
 	for i := range e.parts { // then who has no place
 		p := &e.parts[i]

@@ -79,9 +79,11 @@ type evaluation struct {
 	total  int
 	counts [numFacets][]Count // by value
 	leaves []leaf
-	cands  []candidate
-	best   []candidate
-	memory pool
+	// reached are the places within the radius.
+	reached []reached
+	cands   []candidate
+	best    []candidate
+	memory  pool
 }
 
 // part is the work on one segment.
@@ -99,6 +101,7 @@ type part struct {
 	usable, lang docBits // nil = not asked
 	day          *dayView
 	open         *minuteView
+	reached      [2]int  // of evaluation.reached
 	need         docBits // whose score matters
 	score        []float32
 }
@@ -197,7 +200,7 @@ func (e *evaluation) release() {
 	clear(e.cands)
 	clear(e.groups)
 	clear(e.leaves)
-	next := evaluation{parts: e.parts[:0], best: e.best[:0], cands: e.cands[:0], groups: e.groups[:0], leaves: e.leaves[:0], rarity: e.rarity[:0], memory: e.memory}
+	next := evaluation{parts: e.parts[:0], best: e.best[:0], cands: e.cands[:0], groups: e.groups[:0], leaves: e.leaves[:0], reached: e.reached[:0], rarity: e.rarity[:0], memory: e.memory}
 	for i := range e.counts {
 		clear(e.counts[i])
 		next.counts[i] = e.counts[i][:0]
@@ -242,7 +245,9 @@ func (e *evaluation) filter(p *part) {
 	e.keysAsked(s, all)
 	if e.q.RadiusKM > 0 {
 		near := e.memory.bits(s.n)
-		s.around(*e.q.Near, e.q.RadiusKM, near)
+		from := len(e.reached)
+		e.reached = s.around(*e.q.Near, e.q.RadiusKM, near, e.reached)
+		p.reached = [2]int{from, len(e.reached)}
 		all.and(near)
 	}
 	// Counted over the answer; a facet with a filter of its own over the answer

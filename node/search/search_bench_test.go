@@ -106,3 +106,20 @@ func BenchmarkApplyOne(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkFind looks a listing up by country and id.
+func BenchmarkFind(b *testing.B) {
+	c, n := benchCorpus(), benchSize()
+	x := newIndex(b, c.docs(1, n)...)
+	refs := make([]search.Ref, 1000)
+	for i := range refs {
+		at := i * 7919 % n
+		refs[i] = search.Ref{Country: countries[at%len(countries)], ID: fmt.Sprintf("id-%06d", at)}
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if _, ok := x.Find(refs[i%len(refs)]); !ok {
+			b.Fatal(refs[i%len(refs)], "is not there")
+		}
+	}
+}

@@ -126,8 +126,15 @@ func (p Point) vector() (x, y, z float64) {
 	return cosLat * cosLon, cosLat * sinLon, sinLat
 }
 
-// around adds the documents with a place within km of p to out.
-func (s *segment) around(p Point, km float64, out docBits) {
+// reached is a place of a document and the square of the chord to it.
+type reached struct {
+	doc    uint32
+	square float64
+}
+
+// around adds the documents with a place within km of p to out, and these places to
+// list.
+func (s *segment) around(p Point, km float64, out docBits, list []reached) []reached {
 	const kmPerDegree = earthKM * math.Pi / 180
 	px, py, pz := p.vector()
 	chord := 2 * math.Sin(min(km/earthKM/2, math.Pi/2))
@@ -142,6 +149,7 @@ func (s *segment) around(p Point, km float64, out docBits) {
 			dx, dy, dz := float64(c.x)-px, float64(c.y)-py, float64(c.z)-pz
 			if d := dx*dx + dy*dy + dz*dz; d < sure || d < never && s.nearest(p, c.doc) <= km {
 				out.set(c.doc)
+				list = append(list, reached{c.doc, d})
 			}
 		}
 	}
@@ -168,6 +176,7 @@ func (s *segment) around(p Point, km float64, out docBits) {
 			scan(row, 0, to-360)
 		}
 	}
+	return list
 }
 
 // searchPlaces returns the first place in cell or behind it.
