@@ -37,6 +37,8 @@ func TestNothingIsKeptAboutReaders(t *testing.T) {
 	dice := rand.New(rand.NewPCG(6, 4))
 	paths := []string{
 		"/", "/en/", "/pl/in/pl", "/en/in/ie", "/en/s/11111111-1111-4111-8111-111111111111", "/en/safety", "/leave", "/en/in/pl/poster",
+		"/en/in/pl/feed.atom", "/en/in/pl/feed/7.atom", "/en/in/pl/feed/" + word + ".atom", "/en/s/11111111-1111-4111-8111-111111111111.jsonld", "/sitemap.xml", "/en/embed", "/pl/accessibility",
+		"/.well-known/security.txt", "/en/report/" + word, "/fhir/" + word,
 		"/en/search", "/api/search", "/api/listings/" + word, "/hsds/services", "/" + word, "/en/s/" + word, "/en/in/" + word, "/" + word + "/in/pl",
 		"/en/../../" + word, "/%00" + word, "/en/s/%2e%2e%2f" + word, "//" + word + "/", "/readyz/" + word, "/.git/" + word, "/en/s/" + strings.Repeat(word, 60),
 	}

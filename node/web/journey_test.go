@@ -3,6 +3,7 @@ package web_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -32,23 +33,46 @@ func (p *person) step(what string, actions ...chromedp.Action[chromedp.Void]) {
 	do(p.t, p.tab, actions...)
 }
 
-// choose picks an entry of a list by typing how it begins.
-func (p *person) choose(list, beginning string) {
+// find is what a person finds on the page: a thing that is in sight, or can be
+// scrolled to, and that says these words. It is found by nothing else.
+func (p *person) find(what, words string) string {
 	p.t.Helper()
+	found := evaluate[string](p.t, p.tab, fmt.Sprintf(`(() => {
+		const seen = e => e.getClientRects().length > 0 && getComputedStyle(e).visibility == "visible";
+		const says = e => (e.innerText || e.textContent).trim().replace(/\s+/g, " ").startsWith(%q);
+		let e = [...document.querySelectorAll(%q)].find(e => seen(e) && says(e));
+		if (e && e.matches("label")) e = e.control;
+		if (!e || !seen(e)) return "";
+		document.querySelectorAll("[data-found]").forEach(x => x.removeAttribute("data-found"));
+		e.setAttribute("data-found", "");
+		return e.localName;
+	})()`, words, what))
+	if found == "" {
+		p.t.Fatalf("after %q there is no %s that says %q on %s", p.steps, what, words, evaluate[string](p.t, p.tab, `location.pathname + document.querySelector("h1").innerText`))
+	}
+	return `[data-found]`
+}
+
+// choose picks an entry of a list, known by its label, by typing how it begins.
+func (p *person) choose(label, beginning string) {
+	p.t.Helper()
+	list := p.find("label", label)
 	p.step("choose "+beginning, chromedp.Focus(chromedp.CSS(list)), chromedp.KeyEvent(beginning))
 }
 
-func (p *person) press(what string, until string) {
+// press follows a link or presses a button that says these words.
+func (p *person) press(words, until string) {
 	p.t.Helper()
-	p.step("press "+what, chromedp.Click(chromedp.CSS(what)), chromedp.WaitVisible(chromedp.CSS(until)))
+	thing := p.find("a, button", words)
+	p.step("press "+words, chromedp.Click(chromedp.CSS(thing)), chromedp.WaitVisible(chromedp.CSS(until)))
 }
 
 // reached checks that a page says how to get to the chat, and that it is
 // anonymous, before it describes anything.
-func (p *person) reached(most int) {
+func (p *person) reached(most int, anonymous string) {
 	p.t.Helper()
 	html := evaluate[string](p.t, p.tab, `document.querySelector("main").outerHTML`)
-	if !strings.Contains(html, `href="`+webtest.ChatURL+`"`) || !strings.Contains(html, "Nie. O nic nie pytają") {
+	if !strings.Contains(html, `href="`+webtest.ChatURL+`"`) || !strings.Contains(html, anonymous) {
 		p.t.Errorf("after %d steps (%s) there is no anonymous chat:\n%.2000s", len(p.steps), strings.Join(p.steps, "; "), html)
 	}
 	if len(p.steps) > most {
@@ -57,46 +81,43 @@ func (p *person) reached(most int) {
 }
 
 // Somebody in Ireland, a country without a node, finds an anonymous chat in
-// Polish on a telephone with scripts off in at most four steps, from the first
-// page and from the page of the country, which stands on a card.
+// Polish on a telephone with scripts off in at most four steps, by nothing but the
+// words in sight: from the first page and from the page of the country, which stands
+// on a card.
 func TestAnonymousChatIsFoundInFourSteps(t *testing.T) {
 	tab := browser(t)
 	address := everything(t)
 	do(t, tab, chromedp.EmulateViewport(320, 640))
 	scriptsOff(t, tab)
-	service := `.card h3 a[href$="/s/` + webtest.ChatID + `"]`
-	for name, way := range map[string]func(p *person){
-		"first page in Polish": func(p *person) {
-			do(t, tab, chromedp.Navigate(address+"/pl/"))
-			p.choose("#country", "Irl")
-			p.choose("#channel", "Cza")
-			p.press(`button[value="self"]`, "#narrow")
-		},
-		"first page in English": func(p *person) {
-			do(t, tab, chromedp.Navigate(address+"/en/"))
-			p.choose("#language", "Polish")
-			p.choose("#channel", "Chat")
-			p.press(`button[value="self"]`, "#narrow")
-		},
-		"page of the country": func(p *person) {
-			do(t, tab, chromedp.Navigate(address+"/pl/in/ie"))
-			p.choose("#channel", "Cza")
-			p.press(`button[value="self"]`, "#narrow")
-		},
+	const polish, english = "Nie. O nic nie pytają", "No. Nothing is asked and nothing is kept"
+	for name, x := range map[string]struct {
+		from, anonymous string
+		way             func(p *person)
+	}{
+		"first page in Polish": {"/pl/", polish, func(p *person) {
+			p.choose("Gdzie jesteś?", "Irl")
+			p.choose("Jak chcesz się skontaktować?", "Cza")
+			p.press("Niepokoją mnie moje własne myśli", "#narrow")
+		}},
+		"first page in English": {"/en/", english, func(p *person) {
+			p.choose("Where are you?", "Irel")
+			p.choose("Which language do you want to speak or write?", "Polish")
+			p.press("I am worried about my own thoughts", "#narrow")
+		}},
+		"page of the country": {"/pl/in/ie", polish, func(p *person) {
+			p.choose("Jak chcesz się skontaktować?", "Cza")
+			p.press("Niepokoją mnie moje własne myśli", "#narrow")
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := &person{t: t, tab: tab}
-			way(p)
+			do(t, tab, chromedp.Navigate(address+x.from))
+			x.way(p)
 			if n := evaluate[int](t, tab, `document.querySelectorAll('a[href="`+webtest.ChatURL+`"]').length`); n == 0 {
 				t.Error("the list itself does not lead to the chat")
 			}
-			p.press(service, ".channel")
-			if name != "first page in English" {
-				p.reached(4)
-			}
-			if len(p.steps) > 4 {
-				t.Errorf("it took %q", p.steps)
-			}
+			p.press("Czat Przykład", ".channel")
+			p.reached(4, x.anonymous)
 		})
 	}
 }
@@ -133,7 +154,7 @@ func TestJourneyByKeyboardAlone(t *testing.T) {
 	do(t, tab, chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(chromedp.CSS(".channel")))
 	until(`a[href="` + webtest.ChatURL + `"]`)
 	p := &person{t: t, tab: tab}
-	p.reached(4)
+	p.reached(0, "Nie. O nic nie pytają")
 }
 
 // at waits until the tab shows an address and tells whether one can go back to
@@ -274,17 +295,34 @@ func (v visit) open2(t *testing.T, tab context.Context, address string) {
 }
 
 // With forced colours every part keeps an edge, with nothing but the system's
-// colours.
+// colours; only the square of a poster keeps its own.
 func TestForcedColours(t *testing.T) {
 	tab := browser(t)
 	address := everything(t)
 	do(t, tab, chromedp.EmulateViewport(320, 640))
 	call(t, tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "forced-colors", Value: "active"}}})
-	do(t, tab, chromedp.Navigate(address+"/en/s/"+webtest.ChatID), chromedp.WaitVisible(chromedp.CSS(".channel")))
-	for _, part := range []string{".leave", ".panel", ".know", ".badge", ".crisis"} {
-		if style := evaluate[string](t, tab, `getComputedStyle(document.querySelector("`+part+`")).borderTopStyle`); style != "solid" {
-			t.Errorf("%s has the edge %q", part, style)
+	type seen struct {
+		Parts        int
+		Bare, Forced []string
+	}
+	all := 0
+	for _, v := range visits("en") {
+		if strings.HasPrefix(v.name, "service, ") && v.name != "service, ordinary" || v.until == "table" {
+			continue
 		}
+		v.open(t, tab, address)
+		s := evaluate[seen](t, tab, `(() => {
+			const parts = [...document.querySelectorAll(".leave, .panel, .card, .know, .badge, .crisis, button, select, textarea, input:not([type=hidden])")].filter(e => e.getClientRects().length);
+			const name = e => e.outerHTML.slice(0, 90);
+			return {Parts: parts.length, Bare: parts.filter(e => !e.matches("[type=checkbox], [type=radio]") && getComputedStyle(e).borderTopStyle == "none").map(name),
+				Forced: [...document.querySelectorAll("body *")].filter(e => getComputedStyle(e).forcedColorAdjust != "auto" && !e.closest(".qr")).map(name)};
+		})()`)
+		if all += s.Parts; len(s.Bare) > 0 || len(s.Forced) > 0 {
+			t.Errorf("%s: without an edge %q, with colours of its own %q", v.name, s.Bare, s.Forced)
+		}
+	}
+	if all < 50 {
+		t.Errorf("only %d parts were looked at", all)
 	}
 }
 

@@ -1,14 +1,17 @@
 package public_test
 
 import (
+	"cmp"
 	"fmt"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/web/page"
+	"github.com/2ps-project/waymark/node/web/public"
 	"github.com/2ps-project/waymark/node/web/webtest"
 )
 
@@ -54,6 +57,51 @@ func hostile(name, evil string) listing.Document {
 	return d
 }
 
+// flood puts a text into every field that can hold one, however deep.
+func flood(v reflect.Value, evil string, depth int) {
+	switch {
+	case !v.CanSet() || depth > 9:
+	case v.Kind() == reflect.String:
+		v.SetString(evil)
+	case v.Kind() == reflect.Bool:
+		v.SetBool(true)
+	case v.CanInt():
+		v.SetInt(16)
+	case v.CanFloat():
+		v.SetFloat(16)
+	case v.Kind() == reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		flood(v.Elem(), evil, depth+1)
+	case v.Kind() == reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		for i := range 2 {
+			flood(v.Index(i), evil, depth+1)
+		}
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			flood(v.Field(i), evil, depth+1)
+		}
+	}
+}
+
+func flooded[T any](evil string) *T {
+	v := new(T)
+	flood(reflect.ValueOf(v).Elem(), evil, 0)
+	return v
+}
+
+// hostileSheet says it in every field; its contacts are such as are shown.
+func hostileSheet(evil string) *listing.Sheet {
+	s := flooded[listing.Sheet](evil)
+	kinds := page.CrisisKinds()
+	s.Crisis = make([]listing.CrisisContact, len(kinds))
+	for i := range s.Crisis {
+		s.Crisis[i] = *flooded[listing.CrisisContact](evil)
+		s.Crisis[i].Kind, s.Crisis[i].AsOf, s.Crisis[i].Method = kinds[i], []string{"2026-11-01", "2026-08-01", "2025-01-01"}[i%3], "called"
+	}
+	return s
+}
+
 // Somebody else's data must not break out of its place, wherever it stands, on
 // any page in any language.
 func TestHostileListing(t *testing.T) {
@@ -62,20 +110,38 @@ func TestHostileListing(t *testing.T) {
 			c := webtest.New(t, 0, "PL")
 			id := c.Add(t, "PL", hostile(name, evil)).ID
 			c.Add(t, "PL", document(listing.Document{"id": "other", "name": evil, "companions": []any{id}}))
-			o := listing.Overlay{Kind: listing.OverlayNote, Works: evil, Cost: evil, Languages: []string{evil}, Text: evil, Language: evil, By: evil, AsOf: evil, Expires: evil}
-			p := &c.Listings[0]
-			p.Notes, p.Alerts, p.Statuses = []listing.Remark{{Overlay: o, Country: "DE"}}, []listing.Remark{{Overlay: o, Country: evil}}, []listing.Remark{{Overlay: o, Country: evil}}
-			c.AddSheet(t, "PL", "")
+			every := c.Listings[0]
+			every.Listing = flooded[listing.Listing](evil)
+			every.Listing.ID, every.Listing.Status, every.Listing.Visibility, every.Listing.Kind, every.Listing.AddressPrecision = "every", listing.Active, "public", "help", "full"
+			every.Listing.Audience = []string{evil, "self.unsure"}
+			c.Listings = append(c.Listings, every)
+			c.Add(t, "PL", document(listing.Document{"id": "hidden", "name": evil}))
+			c.Hidden = map[string]listing.Hiding{"hidden": *flooded[listing.Hiding](evil)}
+			o := *flooded[listing.Overlay](evil)
+			for i := range 3 {
+				p := &c.Listings[i]
+				p.Notes, p.Alerts, p.Statuses = []listing.Remark{{Overlay: o, Country: "DE"}}, []listing.Remark{{Overlay: o, Country: evil}}, []listing.Remark{{Overlay: o, Country: evil}}
+			}
+			c.Sheets = map[string]*listing.Sheet{"PL": hostileSheet(evil)}
 			c.Members[0].Operator, c.Members[0].State = evil, evil
-			h := site(t, c, nil)
+			h := site(t, c, func(o *public.Options) {
+				o.Operator = func() page.Operator {
+					return page.Operator{Name: evil, Country: "PL", Authority: true, Services: []string{evil}, Contact: evil, Others: []page.Elsewhere{{Country: evil, Name: evil, URL: "https://de.example.org/"}}}
+				}
+				o.Reports, o.ReportText = &inbox{}, true
+				o.Accessibility = *flooded[public.Accessibility](evil)
+			})
 			for _, l := range texts(t).Languages() {
 				home, one := "/"+l.Tag(), "/s/"+url.PathEscape(id)
 				for place, w := range map[string]*httptest.ResponseRecorder{
+					"start": get(h, home+"/"), "safety": get(h, home+"/safety"), "accessibility": get(h, home+"/accessibility"), "embed": get(h, home+"/embed"), "way out": get(h, "/leave"),
+					"hidden": get(h, home+"/s/hidden"), "every field": get(h, home+"/s/every"), "poster of every field": get(h, home+"/s/every/poster"),
+					"report": ask(h, "POST", home+"/report/every", url.Values{"choice": {evil}, "text": {evil}}), "sent": ask(h, "POST", home+"/report/every", url.Values{"choice": {"hours"}, "text": {evil}}),
 					"service": get(h, home+one), "poster": get(h, home+one+"/poster"), "country": get(h, home+"/in/pl"), "results": ask(h, "POST", home+"/search", url.Values{}),
 					"professional": ask(h, "POST", home+"/search", url.Values{"country": {"DE"}, "door": {"professional"}, "audience": {"self.unsure"}}),
 					"words":        ask(h, "POST", home+"/search", url.Values{"q": {evil}, "country": {evil}, "language": {evil}, "channel": {evil}}),
 				} {
-					if w.Code != 200 {
+					if status := cmp.Or(map[string]int{"hidden": 404, "report": 400}[place], 200); w.Code != status {
 						t.Fatalf("%s %s: status %d", l.Tag(), place, w.Code)
 					}
 					if n := wire(t, w.Body.String()); n > maxPage {
@@ -86,6 +152,9 @@ func TestHostileListing(t *testing.T) {
 						if strings.Contains(body, banned) {
 							t.Errorf("%s %s: %s got through", l.Tag(), place, banned)
 						}
+					}
+					if place == "way out" {
+						continue // it has no frame like the others
 					}
 					for tag, n := range map[string]int{"</main>": 1, "</title>": 1, "<h1": 1} {
 						if have := strings.Count(body, tag); have != n {
@@ -125,6 +194,28 @@ func TestEmptyListing(t *testing.T) {
 			}
 			if place != "poster" && !strings.Contains(body, l.Say("not_stated")) {
 				t.Errorf("%s %s: it does not say that anything is not stated", l.Tag(), place)
+			}
+		}
+	}
+}
+
+// A node that has just been set up has pages, and nothing on them is a blank.
+func TestEmptyDirectory(t *testing.T) {
+	h := site(t, webtest.New(t, 0), func(o *public.Options) {
+		o.Operator = func() page.Operator { return page.Operator{Name: "Example", Country: "PL"} }
+	})
+	for _, l := range texts(t).Languages() {
+		home := "/" + l.Tag()
+		for place, w := range map[string]*httptest.ResponseRecorder{
+			"start": get(h, home+"/"), "safety": get(h, home+"/safety"), "accessibility": get(h, home+"/accessibility"), "embed": get(h, home+"/embed"),
+			"country": get(h, home+"/in/pl"), "poster": get(h, home+"/in/pl/poster"), "results": ask(h, "POST", home+"/search", url.Values{"door": {"self"}, "country": {"PL"}}),
+			"none such": get(h, home+"/s/none"),
+		} {
+			private(t, w)
+			for _, blank := range []string{"<dd></dd>", "<p></p>", "<li></li>", "<dt></dt>", "<h2></h2>", "<bdi></bdi>", "<ul></ul>", "<ul>\n</ul>"} {
+				if strings.Contains(w.Body.String(), blank) {
+					t.Errorf("%s %s: there is a blank %s", l.Tag(), place, blank)
+				}
 			}
 		}
 	}
