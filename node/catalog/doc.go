@@ -24,17 +24,30 @@ var mainLanguage = map[string]string{
 // shown under its id, so that old links stay true. With doubt its opening hours
 // are left out: somebody says something that they do not know of.
 func (c *Catalog) doc(country, id string, record *feed.Record, doubt bool) (search.Doc, bool) {
+	l := c.toBeFound(country, id, record)
+	if l == nil {
+		return search.Doc{}, false
+	}
+	return c.document(country, id, record, l, doubt), true
+}
+
+// toBeFound is the listing of a record that search may know of; nil when there is none.
+func (c *Catalog) toBeFound(country, id string, record *feed.Record) *listing.Listing {
 	if record == nil || record.Type != TypeListing {
-		return search.Doc{}, false // deleted, or something else
+		return nil // deleted, or something else
 	}
 	l, err := listing.View(record.Body)
 	if err != nil {
 		c.o.Logger.Warn("a published listing cannot be read and is not shown", "country", country, "id", id, "err", err)
-		return search.Doc{}, false
+		return nil
 	}
 	if s := l.StatusValue(); l.VisibilityValue() == listing.VisibleNobody || s != listing.Active && s != listing.TemporarilyClosed {
-		return search.Doc{}, false
+		return nil
 	}
+	return l
+}
+
+func (c *Catalog) document(country, id string, record *feed.Record, l *listing.Listing, doubt bool) search.Doc {
 	d := search.Doc{
 		ID: id, Country: country, Revision: record.Revision,
 		Texts:     texts(country, l),
@@ -59,7 +72,7 @@ func (c *Catalog) doc(country, id string, record *feed.Record, doubt bool) (sear
 	if doubt {
 		d.Hours = nil
 	}
-	return d, true
+	return d
 }
 
 // audience leaves out the door "I am worried about myself" where nobody has

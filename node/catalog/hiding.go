@@ -29,7 +29,11 @@ func (c *Catalog) Reconsider(ctx context.Context, o identity.OriginID, keys ...f
 		if target, ok := c.side.Load().target(at); ok {
 			at = target // it is an overlay: what it is about may look different
 		}
-		spots = append(spots, at)
+		id, err := c.o.Store.ShownID(o, k)
+		if err != nil {
+			return fmt.Errorf("look again at what is shown: %w", err)
+		}
+		spots = append(append(spots, at), c.side.Load().naming(id)...)
 	}
 	return c.index(ctx, spots)
 }
@@ -43,7 +47,7 @@ func (c *Catalog) Refresh(ctx context.Context) error {
 	s := c.side.Load()
 	spots := s.ended(c.o.Now())
 	for _, at := range s.listed(func(identity.OriginID) bool { return true }) {
-		if _, still := c.o.Hidden(at.origin, at.key); !still {
+		if _, still := c.hiding(s, at); !still {
 			spots = append(spots, at)
 		}
 	}
@@ -57,8 +61,9 @@ func (c *Catalog) CountHidden(countries []string) (n int) {
 		country := c.o.Country(o)
 		return country != "" && (len(countries) == 0 || slices.ContainsFunc(countries, func(s string) bool { return strings.EqualFold(s, country) }))
 	}
-	for _, at := range c.side.Load().listed(asked) {
-		if _, still := c.o.Hidden(at.origin, at.key); still {
+	side := c.side.Load()
+	for _, at := range side.listed(asked) {
+		if _, still := c.hiding(side, at); still {
 			n++
 		}
 	}
@@ -69,8 +74,9 @@ func (c *Catalog) CountHidden(countries []string) (n int) {
 // of one reason each, the largest first.
 func (c *Catalog) Hidden(o identity.OriginID) []listing.HiddenCount {
 	groups := map[string]*listing.HiddenCount{}
-	for _, at := range c.side.Load().listed(func(of identity.OriginID) bool { return of == o }) {
-		h, still := c.o.Hidden(at.origin, at.key)
+	s := c.side.Load()
+	for _, at := range s.listed(func(of identity.OriginID) bool { return of == o }) {
+		h, still := c.hiding(s, at)
 		if !still {
 			continue
 		}

@@ -158,7 +158,8 @@ func (c *Catalog) takeChange(batch *search.Batch, s *side, country string, at sp
 // take puts into a batch what the index is to know of one record from now on.
 func (c *Catalog) take(batch *search.Batch, s *side, country string, at spot, record *feed.Record) error {
 	if country == "" {
-		s.setHidden(at, false)
+		s.setHidden(at.key, at, false)
+		s.setCompanions(at, nil)
 		return nil // Rebuild takes out what the index still has
 	}
 	id, err := c.o.Store.ShownID(at.origin, at.key)
@@ -169,16 +170,18 @@ func (c *Catalog) take(batch *search.Batch, s *side, country string, at spot, re
 		s.setAlias(uuid.UUID(id), at)
 	}
 	ref := search.Ref{Country: country, ID: uuid.UUID(id).String()}
-	doc, ok := c.doc(country, ref.ID, record, c.inDoubt(s, at))
+	l := c.toBeFound(country, ref.ID, record)
+	s.setCompanions(at, companions(l))
+	ok := l != nil
 	if ok {
-		_, hidden := c.o.Hidden(at.origin, at.key)
+		_, hidden := c.hiding(s, at)
 		ok = !hidden
-		s.setHidden(at, hidden)
+		s.setHidden(id, at, hidden)
 	} else {
-		s.setHidden(at, false)
+		s.setHidden(id, at, false)
 	}
 	if ok {
-		batch.Put = append(batch.Put, doc)
+		batch.Put = append(batch.Put, c.document(country, ref.ID, record, l, c.inDoubt(s, at)))
 	} else {
 		batch.Delete = append(batch.Delete, ref)
 		c.shown.drop(id)
@@ -405,9 +408,17 @@ func (c *Catalog) stored(origins []identity.OriginID) (n int, err error) {
 // index brings single records into the index as they are now. The caller holds
 // mu.
 func (c *Catalog) index(ctx context.Context, spots []spot) error {
-	if len(spots) == 0 {
-		return nil
+	spots = append(spots, c.side.Load().drain()...)
+	for len(spots) > 0 { // once more for whoever has one of them for a companion
+		if err := c.indexOnce(ctx, spots); err != nil {
+			return err
+		}
+		spots = c.side.Load().drain()
 	}
+	return nil
+}
+
+func (c *Catalog) indexOnce(ctx context.Context, spots []spot) error {
 	slices.SortFunc(spots, func(a, b spot) int {
 		return cmp.Or(slices.Compare(a.origin[:], b.origin[:]), slices.Compare(a.key[:], b.key[:]))
 	})

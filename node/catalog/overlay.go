@@ -36,6 +36,10 @@ type side struct {
 	about   map[spot]spot            // listing of an overlay
 	hidden  map[spot]bool
 	aliases map[uuid.UUID]spot // listings that are shown under another id than their key
+
+	companions map[spot][]feed.Key        // listings that are shown with others or not at all: those others' ids
+	named      map[feed.Key]map[spot]bool // the same by the others' ids
+	turned     []spot                     // listings with a companion that was hidden, or is no longer, since the last drain
 }
 
 // remark is an overlay without its texts: those stay on disk until they are
@@ -47,7 +51,8 @@ type remark struct {
 }
 
 func newSide() *side {
-	return &side{remarks: map[spot]map[spot]remark{}, about: map[spot]spot{}, hidden: map[spot]bool{}, aliases: map[uuid.UUID]spot{}}
+	return &side{remarks: map[spot]map[spot]remark{}, about: map[spot]spot{}, hidden: map[spot]bool{}, aliases: map[uuid.UUID]spot{},
+		companions: map[spot][]feed.Key{}, named: map[feed.Key]map[spot]bool{}}
 }
 
 // put takes the state of a record at a spot, nil for one that is gone, and
@@ -113,10 +118,15 @@ func (s *side) target(overlay spot) (spot, bool) {
 	return target, ok
 }
 
-// setHidden remembers whether a listing is kept out of the index.
-func (s *side) setHidden(at spot, hidden bool) {
+// setHidden remembers whether a listing, shown under an id, is kept out of the index.
+func (s *side) setHidden(id feed.Key, at spot, hidden bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.hidden[at] != hidden {
+		for by := range s.named[id] {
+			s.turned = append(s.turned, by)
+		}
+	}
 	if hidden {
 		s.hidden[at] = true
 	} else {

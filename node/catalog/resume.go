@@ -25,6 +25,13 @@ type savedState struct {
 	Hidden     []savedSpot   `cbor:"3,keyasint"`
 	Remarks    []savedRemark `cbor:"4,keyasint"`
 	Aliases    []savedAlias  `cbor:"5,keyasint"`
+	Companions []savedPair   `cbor:"6,keyasint"`
+}
+
+type savedPair struct {
+	_  struct{} `cbor:",toarray"`
+	At savedSpot
+	Of []feed.Key
 }
 
 type savedFeed struct {
@@ -126,6 +133,9 @@ func (c *Catalog) saved() (out savedState) {
 	for id, at := range s.aliases {
 		out.Aliases = append(out.Aliases, savedAlias{ID: feed.Key(id), At: savedSpot{Origin: at.origin, Key: at.key}})
 	}
+	for at, of := range s.companions {
+		out.Companions = append(out.Companions, savedPair{At: savedSpot{Origin: at.origin, Key: at.key}, Of: of})
+	}
 	return out
 }
 
@@ -148,6 +158,9 @@ func (st *savedState) side() *side {
 	}
 	for _, a := range st.Aliases {
 		s.aliases[uuid.UUID(a.ID)] = spot{a.At.Origin, a.At.Key}
+	}
+	for _, p := range st.Companions {
+		s.setCompanions(spot{p.At.Origin, p.At.Key}, p.Of)
 	}
 	return s
 }
@@ -225,7 +238,8 @@ func (c *Catalog) resume(ctx context.Context) (ok bool, err error) {
 			return false, nil // the feed is gone from the store
 		}
 	}
-	return true, c.index(ctx, touched)
+	// Who has a companion may be hidden with it, or be so no longer.
+	return true, c.index(ctx, append(touched, c.side.Load().paired()...))
 }
 
 // hideAgain takes out what may no longer be shown: what was taken down or hidden
@@ -247,7 +261,7 @@ func (c *Catalog) hideAgain(feeds []savedFeed) error {
 			at = spot{origin[ref.Country], feed.Key(id)}
 		}
 		if _, hidden := c.o.Hidden(at.origin, at.key); hidden {
-			s.setHidden(at, true)
+			s.setHidden(feed.Key(id), at, true)
 			batch.Delete = append(batch.Delete, ref)
 		}
 	}
@@ -348,6 +362,12 @@ func (c *Catalog) fillAgain(view feed.StoreView, o identity.OriginID, country st
 // hidden, and returns the listings about which it said something that matters
 // to search.
 func (s *side) forget(o identity.OriginID) (changed []spot) {
+	var pairs []spot
+	defer func() {
+		for _, at := range pairs {
+			s.setCompanions(at, nil)
+		}
+	}()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for at, target := range s.about {
@@ -365,6 +385,11 @@ func (s *side) forget(o identity.OriginID) (changed []spot) {
 	for at := range s.hidden {
 		if at.origin == o {
 			delete(s.hidden, at)
+		}
+	}
+	for at := range s.companions {
+		if at.origin == o {
+			pairs = append(pairs, at)
 		}
 	}
 	return changed
