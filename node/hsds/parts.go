@@ -89,17 +89,7 @@ func ListItem(object string, m map[string]any, inner ...string) listing.Document
 		}
 	}
 	id, _ := item["id"].(string)
-	complete(object, item, id)
-	return item
-}
-
-// Minimal returns what tells whether a copy is still right: the id and the time
-// of the last change.
-func Minimal(plain listing.Document) listing.Document {
-	item := listing.Document{"id": plain["id"]}
-	if t, ok := plain["last_modified"]; ok {
-		item["last_modified"] = t
-	}
+	complete(object, item, seed{name: id})
 	return item
 }
 
@@ -118,7 +108,7 @@ func CarriedTerm(v any, id string) (term, taxonomy map[string]any) {
 	case map[string]any:
 		if t, ok := v["taxonomy_term"].(map[string]any); ok && t["id"] == id {
 			t = clone(t)
-			complete("taxonomy_term", t, id)
+			complete("taxonomy_term", t, seed{name: id})
 			if x, ok := t["taxonomy_detail"].(map[string]any); ok {
 				taxonomy = clone(x)
 			}

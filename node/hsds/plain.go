@@ -34,14 +34,15 @@ func madeID(parts ...string) string {
 // Plain returns a public document as clients need it that know HSDS and not the
 // profile: what the profile says of channels, audience and confidentiality
 // stands also as phones, schedules and attributes, and what HSDS requires and
-// nobody has said is there and empty. The document itself is not changed; its
-// own objects stay as they are and come first. Channels for which skip is true
-// say nothing there.
+// nobody has said is there and empty. Its own objects stay as they are and come
+// first. Channels for which skip is true say nothing there. The document is used up:
+// what is returned is made of it. What was added is not to be changed.
 //
 // The ids of what is added are made from that of the service. [Strip] takes it
 // out again.
 func Plain(d listing.Document, l *listing.Listing, v Vocabulary, skip func(*listing.Channel) bool) listing.Document {
-	out := listing.Document(withoutNull(d))
+	out := d
+	dropNull(d)
 	p := plain{service: l.ID, v: v, known: numbers(l)}
 	for i := range l.Channels {
 		ch := &l.Channels[i]
@@ -58,7 +59,7 @@ func Plain(d listing.Document, l *listing.Listing, v Vocabulary, skip func(*list
 	add(out, "phones", p.phones)
 	add(out, "schedules", p.schedules)
 	add(out, "attributes", p.attributes)
-	complete("service", out, l.ID)
+	complete("service", out, seed{name: l.ID})
 	return out
 }
 
@@ -266,34 +267,71 @@ func given(code string) []string {
 	return []string{code}
 }
 
-// complete gives an object, and those in it, the fields that HSDS requires.
-func complete(object string, m map[string]any, seed string) {
-	for _, f := range schema.Fields(object) {
-		v, there := m[f.Name]
-		switch {
-		case !there && f.Required:
-			m[f.Name] = blank(f, object, seed)
-		case f.Kind == schema.Object:
-			if inner, ok := v.(map[string]any); ok {
-				inner = clone(inner)
-				complete(f.Object, inner, seed+"/"+f.Name)
-				m[f.Name] = inner
+// seed is where an object stands, from which ids are made that it lacks.
+type seed struct {
+	above *seed
+	name  string
+	at    int // in a list, from 1; 0 = in none
+}
+
+func (s *seed) String() string {
+	switch {
+	case s.above == nil:
+		return s.name
+	case s.at > 0:
+		return fmt.Sprintf("%s/%s/%d", s.above, s.name, s.at-1)
+	}
+	return s.above.String() + "/" + s.name
+}
+
+// plan is what [complete] looks at in an object.
+type plan struct {
+	required []schema.Field
+	inner    []schema.Field // objects, and lists of them
+}
+
+var plans = func() map[string]plan {
+	all := map[string]plan{}
+	for _, object := range schema.Objects() {
+		var p plan
+		for _, f := range schema.Fields(object) {
+			if f.Required {
+				p.required = append(p.required, f)
 			}
-		case f.Kind == schema.List && f.Object != "string":
-			list, ok := v.([]any)
-			if !ok {
+			if f.Kind == schema.Object || f.Kind == schema.List && f.Object != "string" {
+				p.inner = append(p.inner, f)
+			}
+		}
+		all[object] = p
+	}
+	return all
+}()
+
+// complete gives an object, and those in it, the fields that HSDS requires.
+func complete(object string, m map[string]any, at seed) {
+	p := plans[object]
+	for i := range p.required {
+		f := &p.required[i]
+		if _, there := m[f.Name]; !there {
+			m[f.Name] = blank(f, object, at)
+		}
+	}
+	for i := range p.inner {
+		f := &p.inner[i]
+		switch v := m[f.Name].(type) {
+		case map[string]any:
+			if f.Kind == schema.Object {
+				complete(f.Object, v, seed{above: &at, name: f.Name})
+			}
+		case []any:
+			if f.Kind != schema.List {
 				continue
 			}
-			out := make([]any, len(list))
-			for i, x := range list {
+			for i, x := range v {
 				if inner, ok := x.(map[string]any); ok {
-					inner = clone(inner)
-					complete(f.Object, inner, fmt.Sprintf("%s/%s/%d", seed, f.Name, i))
-					x = inner
+					complete(f.Object, inner, seed{&at, f.Name, i + 1})
 				}
-				out[i] = x
 			}
-			m[f.Name] = out
 		}
 	}
 }
@@ -307,10 +345,10 @@ func clone(m map[string]any) map[string]any {
 }
 
 // blank is the value of a field that must be there and is not.
-func blank(f schema.Field, object, seed string) any {
+func blank(f *schema.Field, object string, at seed) any {
 	switch {
 	case f.Format == "uuid":
-		return madeID(seed, object, f.Name)
+		return madeID(at.String(), object, f.Name)
 	case f.Values != nil:
 		return f.Values[0]
 	case f.Kind == schema.Number:

@@ -86,6 +86,7 @@ func (v Vocabulary) shortTerm(taxonomy, code string) map[string]any {
 func (v Vocabulary) makeShort(taxonomy, code string) map[string]any {
 	t := v.term(taxonomy, code)
 	delete(t, "taxonomy_detail")
+	complete("taxonomy_term", t, seed{name: TermID(taxonomy, code)}) // so that nobody need do it where it stands
 	return t
 }
 

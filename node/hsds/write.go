@@ -55,6 +55,32 @@ func scalars(m map[string]any) map[string]any {
 	return out
 }
 
+// dropNull takes out of a tree what is null.
+func dropNull(m map[string]any) {
+	for k, v := range m {
+		switch t := v.(type) {
+		case nil:
+			delete(m, k)
+		case map[string]any:
+			dropNull(t)
+		case []any:
+			kept := t[:0]
+			for _, x := range t {
+				if tree, ok := x.(map[string]any); ok {
+					dropNull(tree)
+				}
+				if x != nil {
+					kept = append(kept, x)
+				}
+			}
+			if len(kept) < len(t) {
+				m[k] = kept
+			}
+		}
+	}
+}
+
+// withoutNull is a copy of a tree without what is null.
 func withoutNull(m map[string]any) map[string]any {
 	out := make(map[string]any, len(m))
 	for k, v := range m {

@@ -57,6 +57,9 @@ type hsdsList struct {
 	rows func(a *API, ctx context.Context, ask hsdsAsk, from, to int) (ids []string, total int, snapshot string, err error)
 	// item returns one row as it is alone, or [listing.ErrNotFound].
 	item func(a *API, ctx context.Context, ask hsdsAsk, id string) (listing.Document, error)
+	// brief returns what tells whether a copy of a row is still right; nil where
+	// the list does not say it.
+	brief func(a *API, ctx context.Context, id string) (listing.Document, error)
 }
 
 // filters are the parameters by which services are chosen; those of an
@@ -69,7 +72,7 @@ var filters = []string{
 var hsdsLists = []hsdsList{
 	{
 		name: "services", object: "service", params: append([]string{"minimal"}, filters...), inner: []string{"organization", "program"},
-		rows: (*API).serviceRows, item: (*API).serviceItem,
+		rows: (*API).serviceRows, item: (*API).serviceItem, brief: (*API).serviceBrief,
 	},
 	{
 		name: "organizations", object: "organization", params: append([]string{"full_service"}, filters...),
@@ -133,7 +136,7 @@ func (a *API) hsdsList(w http.ResponseWriter, r *http.Request, l hsdsList) {
 	}
 	contents := make([]json.RawMessage, 0, len(ids))
 	for _, id := range ids {
-		b, err := a.row(r.Context(), l, ask, id)
+		b, err := a.row(r.Context(), nil, l, ask, id)
 		if err == nil {
 			contents = append(contents, b)
 			continue
@@ -157,18 +160,22 @@ func gone(err error) bool {
 	return hidden || errors.Is(err, listing.ErrNotFound)
 }
 
-// row is one row as it stands in its list.
-func (a *API) row(ctx context.Context, l hsdsList, ask hsdsAsk, id string) ([]byte, error) {
-	d, err := l.item(a, ctx, ask, id)
-	switch {
-	case err != nil:
-		return nil, err
-	case ask.minimal:
-		d = hsds.Minimal(d)
-	case !ask.full && !ask.fullService:
+// row appends one row as it stands in its list; to b as it was where there is an
+// error.
+func (a *API) row(ctx context.Context, b []byte, l hsdsList, ask hsdsAsk, id string) ([]byte, error) {
+	item := l.item
+	brief := ask.minimal && l.brief != nil
+	if brief {
+		item = func(a *API, ctx context.Context, _ hsdsAsk, id string) (listing.Document, error) { return l.brief(a, ctx, id) }
+	}
+	d, err := item(a, ctx, ask, id)
+	if err != nil {
+		return b, err
+	}
+	if !brief && !ask.full && !ask.fullService {
 		d = hsds.ListItem(l.object, d, l.inner...)
 	}
-	return d.JSON(), nil
+	return d.AppendJSON(b)
 }
 
 func (a *API) hsdsItem(w http.ResponseWriter, r *http.Request, l hsdsList) {
@@ -203,6 +210,20 @@ func (a *API) plain(p listing.Published, ask hsdsAsk) listing.Document {
 	})
 	dated(d, p)
 	return d
+}
+
+// serviceBrief is the id and the time of the last change.
+func (a *API) serviceBrief(ctx context.Context, id string) (listing.Document, error) {
+	p, err := a.shown(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	d := listing.Document{"id": p.Listing.ID}
+	if p.Listing.LastModified != "" {
+		d["last_modified"] = p.Listing.LastModified
+	}
+	dated(d, p)
+	return d, nil
 }
 
 // dated says when a listing last changed, where it does not say so itself.
