@@ -177,6 +177,17 @@ func DecodeDocument(body []byte) (Document, error) {
 	if len(body) > MaxBody {
 		return nil, fmt.Errorf("%w: the body has %d bytes, the limit is %d", ErrMalformed, len(body), MaxBody)
 	}
+	r := bodyReader{b: body}
+	if v, ok := r.value(MaxDepth); ok && r.at == len(body) {
+		if tree, ok := v.(map[string]any); ok {
+			return tree, nil
+		}
+	}
+	return decodeAny(body)
+}
+
+// decodeAny is DecodeDocument for what [bodyReader] leaves.
+func decodeAny(body []byte) (Document, error) {
 	var tree map[string]any
 	if err := decoding.Unmarshal(body, &tree); err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrMalformed, err)

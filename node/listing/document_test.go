@@ -235,9 +235,17 @@ func FuzzDecodeDocument(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(body)
-	f.Add([]byte{0xa1, 0x62, 'i', 'd', 1})
+	for _, s := range []string{
+		"\xa1\x62id\x01", "\xa1\x62id\x38\x18", "\xa1\x62id\x1b\xff\xff\xff\xff\xff\xff\xff\xff", "\xa1\x62id\x3b\xff\xff\xff\xff\xff\xff\xff\xff", "\xa1\x62id\xf9\x3e\x00",
+		"\xa1\x62id\xfa\x3f\xc0\x00\x00", "\xa1\x62id\xfb\x40\x08\x00\x00\x00\x00\x00\x00", "\xa1\x62id\xf9\x7c\x00", "\xa1\x62id\x18\x01", "\xa1\x62id\x83\xf4\xf5\xf6", "\xa1\x62id\x9a\x00\x00\xff\xff\x80",
+	} {
+		f.Add([]byte(s))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d, err := listing.DecodeDocument(b)
+		if slow, slowErr := listing.DecodeAny(b); (err == nil) != (slowErr == nil) && len(b) <= listing.MaxBody || !reflect.DeepEqual(d, slow) && err == nil {
+			t.Fatalf("%v (%v); the library reads %v (%v)", d, err, slow, slowErr)
+		}
 		l, viewErr := listing.View(b)
 		if err != nil {
 			if !errors.Is(err, listing.ErrMalformed) {

@@ -6,3 +6,6 @@ func Fields(l *Listing) Listing {
 	c.size = 0
 	return c
 }
+
+// DecodeAny decodes a body without the fast way.
+func DecodeAny(body []byte) (Document, error) { return decodeAny(body) }

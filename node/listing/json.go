@@ -479,7 +479,9 @@ func (w *jsonWriter) text(s string) error {
 	return nil
 }
 
-// float is written as encoding/json does, as ECMAScript writes numbers.
+// float is written as encoding/json does, as ECMAScript writes numbers; but one beyond
+// the whole numbers that a float holds exactly has an exponent, by which it is read as
+// a float again.
 func (w *jsonWriter) float(f float64) error {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return errors.New("a number is not finite")
@@ -489,7 +491,7 @@ func (w *jsonWriter) float(f float64) error {
 		return nil
 	}
 	format := byte('f')
-	if abs := math.Abs(f); abs < 1e-6 || abs >= 1e21 {
+	if abs := math.Abs(f); abs < 1e-6 || abs > 1<<53 {
 		format = 'e'
 	}
 	w.b = strconv.AppendFloat(w.b, f, format, -1, 64)

@@ -166,7 +166,9 @@ func (a *API) row(ctx context.Context, b []byte, l hsdsList, ask hsdsAsk, id str
 	item := l.item
 	brief := ask.minimal && l.brief != nil
 	if brief {
-		item = func(a *API, ctx context.Context, _ hsdsAsk, id string) (listing.Document, error) { return l.brief(a, ctx, id) }
+		item = func(a *API, ctx context.Context, _ hsdsAsk, id string) (listing.Document, error) {
+			return l.brief(a, ctx, id)
+		}
 	}
 	d, err := item(a, ctx, ask, id)
 	if err != nil {
