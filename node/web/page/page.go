@@ -396,8 +396,15 @@ func (r *Renderer) funcs(l *locale.Language) template.FuncMap {
 		"join":     l.Join,
 		"lang":     l.Tag,
 		"clip":     Clip,
+		"address":  address,
 		"pair":     func(c CrisisContact, checked string) dated { return dated{c, checked} },
 	}
+}
+
+// address is a text with places where a line may break: an address that is too long
+// for a telephone breaks behind a slash or an at sign, not within a word.
+func address(s string) template.HTML {
+	return template.HTML(strings.NewReplacer("/", "/<wbr>", "@", "@<wbr>").Replace(template.HTMLEscapeString(s))) //nolint:gosec // escaped
 }
 
 // Clip cuts a text to at most n runes, with an ellipsis where it was cut. It
