@@ -16,18 +16,24 @@ import (
 // federation has agreed on, sorted by id.
 type terminology struct {
 	minute     time.Time
+	keys       []string // of the terms that services carried then
 	taxonomies []listing.Document
 	terms      []listing.Document
 }
 
-// terminology is made again each minute: what other directories brought stands
-// in the services only.
+// terminology is made again when services carry other terms than before, and each
+// minute: what other directories say of theirs stands in the services only.
 func (a *API) terminology(ctx context.Context, now time.Time) (*terminology, error) {
+	q := search.Query{Professional: true, Now: now}
+	keys, _, err := a.opt.Catalog.Keys(ctx, q, hsds.KeyTerm)
+	if err != nil {
+		return nil, err
+	}
 	minute := now.Truncate(time.Minute)
-	if t := a.known.Load(); t != nil && t.minute.Equal(minute) {
+	if t := a.known.Load(); t != nil && t.minute.Equal(minute) && slices.Equal(t.keys, keys) {
 		return t, nil
 	}
-	t := &terminology{minute: minute}
+	t := &terminology{minute: minute, keys: keys}
 	v := a.opt.Vocabulary()
 	have := map[string]bool{}
 	add := func(to *[]listing.Document, d map[string]any) {
@@ -41,11 +47,6 @@ func (a *API) terminology(ctx context.Context, now time.Time) (*terminology, err
 	}
 	for _, d := range v.Terms() {
 		add(&t.terms, d)
-	}
-	q := search.Query{Professional: true, Now: now}
-	keys, _, err := a.opt.Catalog.Keys(ctx, q, hsds.KeyTerm)
-	if err != nil {
-		return nil, err
 	}
 	for _, id := range keys {
 		if have[id] {
@@ -64,6 +65,11 @@ func (a *API) terminology(ctx context.Context, now time.Time) (*terminology, err
 		}
 		if taxonomy != nil {
 			add(&t.taxonomies, taxonomy)
+		}
+	}
+	for _, d := range t.terms {
+		if above, _ := d["parent_id"].(string); above != "" && !have[above] {
+			delete(d, "parent_id") // it leads nowhere: the term is the topmost that anybody can find
 		}
 	}
 	byID := func(a, b listing.Document) int {

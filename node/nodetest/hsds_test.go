@@ -1,0 +1,77 @@
+package nodetest_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"iter"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/2ps-project/waymark/node/control"
+	"github.com/2ps-project/waymark/node/hsds"
+	"github.com/2ps-project/waymark/node/hsds/check"
+	"github.com/2ps-project/waymark/node/nodetest"
+)
+
+// TestHSDSCheck asks whole nodes over HTTP what hsds-check asks any API: with
+// demonstration data, and with the official examples taken in.
+func TestHSDSCheck(t *testing.T) {
+	ctx := context.Background()
+	port := freeBase(t, 2)
+	f, err := nodetest.Start(ctx, nodetest.DemoOptions{Countries: []string{"PL", "DE"}, Listings: 14, Dir: t.TempDir(), BasePort: port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Stop()
+	url := "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) + "/hsds"
+	t.Run("demonstration data", func(t *testing.T) { checked(t, url) })
+	t.Run("official examples", func(t *testing.T) {
+		dir := filepath.Join("..", "..", "..", "shared", "standards", "hsds", "examples-3.2.3")
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && os.Getenv("CI") == "" {
+			t.Skip("the examples of HSDS are not beside the project (../shared/standards); they were tried in continuous integration")
+		}
+		for _, name := range []string{"service_full.json", "csv", "organization_full.json"} {
+			report, err := f.Nodes()[0].Admin().Import(ctx, example(filepath.Join(dir, name)), control.ImportOptions{Publish: true, SkipBad: true})
+			if err != nil || report.Published == 0 {
+				t.Fatalf("%s: %v, %+v", name, err, report)
+			}
+			t.Logf("%s: %d published, refused %+v", name, report.Published, report.Refused)
+		}
+		checked(t, url)
+	})
+}
+
+// example are the rows of a file.
+func example(path string) iter.Seq2[control.Row, error] {
+	return func(yield func(control.Row, error) bool) {
+		for r, err := range hsds.Rows(path) {
+			row := control.Row{Where: r.Where}
+			if r.Document != nil {
+				row.Document = r.Document.JSON()
+			}
+			for _, f := range r.Faults {
+				row.Faults = append(row.Faults, control.Fault{Path: f.Path, Code: f.Code, Message: f.Message})
+			}
+			if !yield(row, err) {
+				return
+			}
+		}
+	}
+}
+
+func checked(t *testing.T, url string) {
+	t.Helper()
+	report, err := check.Run(t.Context(), check.Options{URL: url, PerPage: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range report.Results {
+		if r.Broken > 0 || r.Outcome == check.Warned && r.Code != "http.https" { // a test has no certificate
+			t.Errorf("%s (%s): %s %+v", r.Code, r.Title, r.Outcome, r.Findings)
+		}
+	}
+}
