@@ -37,10 +37,16 @@ func (n *Node) reportSelf() (report.Self, bool) {
 	if !in {
 		return report.Self{}, false
 	}
+	var siblings []identity.NodeID
+	for _, other := range m.Nodes {
+		if other.ID != n.id {
+			siblings = append(siblings, other.ID)
+		}
+	}
 	return report.Self{
 		Federation: n.state().Federation(), Origin: m.Origin, Publisher: n.publishes(m),
 		Hidden: n.o.Config.Federation.OutboundOnly || len(n.o.Config.Federation.Advertise) == 0,
-		Key:    n.keys().seal, Peers: n.peers(),
+		Key:    n.keys().seal, Peers: n.peers(), Siblings: siblings,
 	}, true
 }
 
@@ -56,7 +62,7 @@ func (n *Node) reportRecipient(o identity.OriginID) (report.Recipient, bool) {
 		return report.Recipient{}, false
 	}
 	p, ok := m.Publisher()
-	return report.Recipient{Seal: m.Seal, Node: p.ID}, ok
+	return report.Recipient{Seal: m.Seal, Node: p.ID, Hidden: len(p.Endpoints) == 0}, ok
 }
 
 // originOf is whose a node is that may speak here.

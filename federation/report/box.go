@@ -22,6 +22,8 @@ const (
 	maxMine    = 2000 // for the own editors
 	maxADay    = 200  // made here on one day for one country
 	maxTold    = 200  // taken from one country with one day
+	maxCarried = 2000 // between others
+	maxShut    = 500  // for the own editors, and no key here opens them
 )
 
 // Timings.
@@ -65,12 +67,16 @@ type Self struct {
 	Hidden     bool              // nobody can call it: it asks
 	Key        *identity.SealKey // opens what is sealed to the country
 	Peers      []identity.NodeID // whom it can ask
+	Siblings   []identity.NodeID // the other nodes of its country
 }
 
 // Recipient is who reads the reports about a country's listings.
 type Recipient struct {
 	Seal identity.SealPublicKey
 	Node identity.NodeID // that publishes its feed
+	// Hidden: nobody can call that node. Reports from others that nobody can call
+	// wait for it at a third.
+	Hidden bool
 }
 
 // Options of a [Box]. All are required except Now and Logger.
@@ -98,6 +104,7 @@ type note struct {
 	from identity.OriginID // zero: made here
 	day  feed.Day
 	gone bool // only its name is kept
+	shut bool // its key was not here when it came
 }
 
 // value is how a report is stored, under its id.
@@ -106,7 +113,10 @@ type value struct {
 	From   identity.OriginID `cbor:"2,keyasint"`
 	Day    feed.Day          `cbor:"3,keyasint"`
 	Sealed []byte            `cbor:"4,keyasint,omitempty"` // none: dropped
+	Shut   bool              `cbor:"5,keyasint,omitempty"` // its key was not here when it came
 }
+
+func (v value) note() note { return note{v.To, v.From, v.Day, len(v.Sealed) == 0, v.Shut} }
 
 // New opens a box.
 func New(o Options) (*Box, error) {
@@ -121,7 +131,7 @@ func New(o Options) (*Box, error) {
 	}
 	b := &Box{o: o, kept: map[ID]note{}}
 	err := b.each(func(id ID, v value) error {
-		b.kept[id] = note{v.To, v.From, v.Day, len(v.Sealed) == 0}
+		b.kept[id] = v.note()
 		return nil
 	})
 	if err != nil {
@@ -193,7 +203,7 @@ func (b *Box) put(id ID, v value) error {
 	if err := b.o.Drawer.Put(id[:], raw); err != nil {
 		return fmt.Errorf("keep a report: %w", err)
 	}
-	b.kept[id] = note{v.To, v.From, v.Day, len(v.Sealed) == 0}
+	b.kept[id] = v.note()
 	return nil
 }
 
@@ -271,12 +281,15 @@ func (b *Box) old(day feed.Day) bool { return feed.DayOf(b.o.Now())-day >= Life 
 
 // Sweep removes what is too old.
 func (b *Box) Sweep() error {
+	self, in := b.o.Self()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	today := feed.DayOf(b.o.Now())
 	for id, n := range b.kept {
-		switch made := n.from.IsZero(); { // what was made here comes no second time
-		case today-n.day >= tombDays, made && (n.gone || b.old(n.day)):
+		// What was made here comes no second time, and who is carried for is told once
+		// more rather than never.
+		switch passing := n.from.IsZero() || in && n.to != self.Origin; {
+		case today-n.day >= tombDays, passing && (n.gone || b.old(n.day)):
 			if err := b.forget(id); err != nil {
 				return err
 			}

@@ -34,6 +34,7 @@ type place struct {
 	origin identity.OriginID
 	key    *identity.SealKey
 	hidden bool
+	mirror bool // another machine publishes for its country
 	kept   map[string][]byte
 	box    *report.Box
 }
@@ -61,18 +62,21 @@ func (p *place) open(t *testing.T) {
 	p.box, err = report.New(report.Options{
 		Drawer: p, Link: p,
 		Self: func() (report.Self, bool) {
-			var peers []identity.NodeID
+			var peers, siblings []identity.NodeID
 			for id, other := range p.w.places {
+				if id != p.node && other.origin == p.origin {
+					siblings = append(siblings, id)
+				}
 				if id != p.node && !other.hidden {
 					peers = append(peers, id)
 				}
 			}
-			return report.Self{Federation: p.w.federation, Origin: p.origin, Publisher: true, Hidden: p.hidden, Key: p.key, Peers: peers}, true
+			return report.Self{Federation: p.w.federation, Origin: p.origin, Publisher: !p.mirror, Hidden: p.hidden, Key: p.key, Peers: peers, Siblings: siblings}, true
 		},
 		Recipient: func(o identity.OriginID) (report.Recipient, bool) {
 			for _, other := range p.w.places {
-				if other.origin == o {
-					return report.Recipient{Seal: other.key.Public(), Node: other.node}, true
+				if other.origin == o && !other.mirror {
+					return report.Recipient{Seal: other.key.Public(), Node: other.node, Hidden: other.hidden}, true
 				}
 			}
 			return report.Recipient{}, false
@@ -331,6 +335,118 @@ func TestANodeThatNobodyCanCall(t *testing.T) {
 		}
 		if have, _ := a.list(t); !slices.Equal(have, []string{"language: "}) {
 			t.Errorf("what it hands over arrives as %q", have)
+		}
+	})
+}
+
+// Two nodes that nobody can call bring each other reports by way of a third, which
+// cannot read them, once.
+func TestTwoNodesThatNobodyCanCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		a, third, c := w.add(t, 1), w.add(t, 2), w.add(t, 3)
+		a.hidden, c.hidden = true, true
+		for range 150 {
+			submit(t, a, c, report.Hours, "")
+		}
+		submit(t, c, a, report.Unsafe, secret)
+		time.Sleep(24 * time.Hour)
+		round := func() {
+			for _, p := range []*place{a, c, third} {
+				p.box.HandOver(t.Context())
+			}
+			for _, p := range []*place{a, c} {
+				p.box.Collect(t.Context())
+			}
+		}
+		w.set(false, true)
+		a.box.HandOver(t.Context()) // it arrives, and the sender does not learn of it
+		if len(a.kept) != 150 || len(third.kept) != 64 {
+			t.Errorf("%d are kept by the sender, %d by the third", len(a.kept), len(third.kept))
+		}
+		third.open(t) // a restart
+		w.set(false, false)
+		round()
+		if have, _ := c.list(t); len(have) != 150 {
+			t.Errorf("%d of 150 have come", len(have))
+		}
+		if have, _ := a.list(t); !slices.Equal(have, []string{"unsafe: " + secret}) {
+			t.Errorf("the other way %q has come", have)
+		}
+		if have, _ := third.list(t); len(have) != 0 || len(third.kept) != 0 || len(a.kept) != 1 || len(c.kept) != 150 {
+			t.Errorf("left: %d and %d by the senders, %d by the third, which can read %q", len(a.kept)-1, len(c.kept)-150, len(third.kept), have)
+		}
+		for _, raw := range w.carried {
+			if bytes.Contains(raw, []byte("money")) || bytes.Contains(raw, []byte("0b6f8b8e")) {
+				t.Error("what travels can be read")
+			}
+		}
+		if round(); len(w.carried) > 0 {
+			w.carried = nil
+		}
+		round()
+		// What nobody fetches is gone after 30 days, at the third too.
+		submit(t, a, c, report.Closed, "")
+		time.Sleep(24 * time.Hour)
+		a.box.HandOver(t.Context())
+		if len(third.kept) != 1 {
+			t.Errorf("the third keeps %d", len(third.kept))
+		}
+		time.Sleep(report.Life * 24 * time.Hour)
+		if err := third.box.Sweep(); err != nil || len(third.kept) != 0 {
+			t.Errorf("after 30 days the third keeps %d, %v", len(third.kept), err)
+		}
+		// It carries for nobody who can be called, and not without end.
+		c.hidden = false
+		submit(t, a, c, report.Closed, "")
+		time.Sleep(24 * time.Hour)
+		raw, err := a.box.Give(c.origin, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := third.box.Take(a.origin, raw); !errors.Is(err, report.ErrNobody) {
+			t.Errorf("for a node that can be called: %v", err)
+		}
+	})
+}
+
+// What was sealed to a machine that has been replaced is sealed again by it, if it
+// still runs; and is kept until its key is back, if it does not.
+func TestAMachineIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		a, old := w.add(t, 1), w.add(t, 2)
+		submit(t, old, old, report.Hours, "at the old one")
+		submit(t, a, old, report.Unsafe, secret)
+		fresh := w.add(t, 3)
+		fresh.origin, old.mirror = old.origin, true
+		time.Sleep(24 * time.Hour)
+		a.box.HandOver(t.Context())
+		if list, unreadable, err := fresh.box.List(); len(list) != 0 || unreadable != 1 || err != nil || len(a.kept) != 0 {
+			t.Errorf("%d can be read, %d cannot, %v; the sender keeps %d", len(list), unreadable, err, len(a.kept))
+		}
+		key := fresh.key
+		fresh.key = old.key // the old file was put back
+		if have, _ := fresh.list(t); !slices.Equal(have, []string{"unsafe: " + secret}) {
+			t.Errorf("with the old key it reads %q", have)
+		}
+		fresh.key = key
+		fresh.open(t) // a restart
+		for range 2 {
+			fresh.box.HandOver(t.Context())
+			old.box.HandOver(t.Context())
+		}
+		have, _ := fresh.list(t)
+		if slices.Sort(have); !slices.Equal(have, []string{"hours: at the old one", "unsafe: " + secret}) {
+			t.Errorf("the new machine reads %q", have)
+		}
+		if len(old.kept) != 0 {
+			t.Errorf("the old one keeps %d", len(old.kept))
+		}
+		for _, raw := range w.carried {
+			if bytes.Contains(raw, []byte("money")) {
+				t.Error("what travels can be read")
+			}
 		}
 	})
 }
