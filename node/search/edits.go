@@ -1,5 +1,18 @@
 package search
 
+// Nearest is the name that takes the fewest edits to become of a word; the first of
+// them, empty where there are none. It takes any distance: for saying what may have
+// been meant where something must be chosen from a short list.
+func Nearest(word string, names []string) string {
+	best, least := "", 1<<30
+	for _, name := range names {
+		if d := distance([]rune(word), []rune(name)); d < least {
+			best, least = name, d
+		}
+	}
+	return best
+}
+
 // distance returns how many single letters must be put in, left out, replaced
 // or swapped with their neighbour to make b of a (optimal string alignment).
 func distance(a, b []rune) int {

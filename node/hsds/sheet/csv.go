@@ -34,8 +34,8 @@ func parseCSV(b []byte, o Options) (*Table, error) {
 	}
 	t.ReadAs = as + ", separated by " + separatorNames[comma]
 	r := csv.NewReader(bytes.NewReader(text))
-	r.Comma, r.FieldsPerRecord, r.ReuseRecord = rune(comma), -1, false
-	lines := 0 // that were read so far
+	r.Comma, r.FieldsPerRecord, r.ReuseRecord = rune(comma), -1, true // a line that is kept is copied
+	lines := 0                                                        // that were read so far
 	for row := 0; ; {
 		cells, err := r.Read()
 		if err == io.EOF {

@@ -3,11 +3,13 @@
 package sheet
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -16,7 +18,8 @@ const (
 	MaxFile    = 64 << 20 // bytes of a file, and of a workbook once unpacked
 	MaxRows    = 100_000
 	MaxColumns = 400
-	MaxCell    = 64 << 10 // bytes of the text of one cell
+	MaxCells   = 5_000_000 // in all, blank ones before the last of a row included
+	MaxCell    = 64 << 10  // bytes of the text of one cell
 )
 
 // ErrFormat is returned for what is no spreadsheet that can be read. Its text
@@ -41,6 +44,7 @@ type Table struct {
 	ReadAs string // how it was read, for a person: "Windows-1250, separated by semicolons"
 	Header []string
 	Lines  []Line // below the header; blank ones are left out
+	cells  int    // in all lines
 	raw    bool   // cells of a workbook: numbers and dates are as the program keeps them
 }
 
@@ -62,11 +66,16 @@ func Read(path string, o Options) (*Table, error) {
 		return nil, err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
+	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	t, err := Parse(b, o)
+	// Room for the file as it is, and not for its doubles while it grows.
+	b := bytes.NewBuffer(make([]byte, 0, min(info.Size(), MaxFile)+bytes.MinRead))
+	if _, err := b.ReadFrom(io.LimitReader(f, MaxFile+1)); err != nil {
+		return nil, err
+	}
+	t, err := Parse(b.Bytes(), o)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", filepath.Base(path), err)
 	}
@@ -112,7 +121,7 @@ func (t *Table) add(l Line, header int) error {
 		if l.Broken != "" {
 			return refuse("the header in row %d: %s", l.Number, l.Broken)
 		}
-		t.Header = l.Cells
+		t.Header = slices.Clone(l.Cells)
 		return nil
 	}
 	for i, c := range l.Cells {
@@ -120,6 +129,10 @@ func (t *Table) add(l Line, header int) error {
 			return refuse("row %d, column %s: the cell holds %d bytes, at most %d can be read; shorten it", l.Number, Letter(i), len(c), MaxCell)
 		}
 	}
+	if t.cells += len(l.Cells); t.cells > MaxCells {
+		return refuse("row %d: it has more than %d cells by then; remove columns that are not needed, or split it", l.Number, MaxCells)
+	}
+	l.Cells = slices.Clone(l.Cells) // the reader's row may have room for many more
 	t.Lines = append(t.Lines, l)
 	return nil
 }

@@ -174,7 +174,7 @@ func (ask *fhirAsk) set(a *API, t fhirType, full, s, base string) (err error) {
 	if !ok {
 		names := fhirNames(t)
 		shown := strings.ToValidUTF8(name[:min(len(name), 64)], "")
-		return &QueryError{Parameter: shown, Nearest: nearest(shown, names), Detail: t.name + " can be asked with " + strings.Join(names, ", ") + " only."}
+		return &QueryError{Parameter: shown, Nearest: search.Nearest(shown, names), Detail: t.name + " can be asked with " + strings.Join(names, ", ") + " only."}
 	}
 	if modifier != "" && (p.kind != "string" || modifier != "contains" && modifier != "exact") {
 		return wrong(name, "cannot be asked in this way; :contains and :exact belong to name, and there is nothing else")
@@ -411,7 +411,7 @@ func parseHistory(v url.Values) (ask historyAsk, err error) {
 			}
 		default:
 			shown := strings.ToValidUTF8(name[:min(len(name), 64)], "")
-			return ask, &QueryError{Parameter: shown, Nearest: nearest(shown, names), Detail: "A history can be asked with " + strings.Join(names, ", ") + " only."}
+			return ask, &QueryError{Parameter: shown, Nearest: search.Nearest(shown, names), Detail: "A history can be asked with " + strings.Join(names, ", ") + " only."}
 		}
 	}
 	return ask, nil

@@ -58,7 +58,7 @@ func unknownHSDS(name string, l hsdsList) error {
 	slices.Sort(names)
 	shown := strings.ToValidUTF8(name[:min(len(name), 64)], "")
 	return &QueryError{
-		Parameter: shown, Nearest: nearest(shown, names),
+		Parameter: shown, Nearest: search.Nearest(shown, names),
 		Detail: "The list " + l.name + " can be asked with " + strings.Join(names, ", ") + " only.",
 	}
 }

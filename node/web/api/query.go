@@ -218,43 +218,11 @@ func wrong(name, format string, args ...any) error {
 	return &QueryError{Parameter: name, Detail: "The parameter " + name + " " + fmt.Sprintf(format, args...) + "."}
 }
 
-// nearest returns the name that takes the fewest edits.
-func nearest(shown string, names []string) string {
-	best, least := "", 1<<30
-	for _, p := range names {
-		if d := edits(shown, p); d < least {
-			best, least = p, d
-		}
-	}
-	return best
-}
-
 func unknown(name string) error {
 	shown := strings.ToValidUTF8(name[:min(len(name), 64)], "")
-	best := nearest(shown, Parameters())
+	best := search.Nearest(shown, Parameters())
 	return &QueryError{Parameter: shown, Nearest: best,
 		Detail: fmt.Sprintf("There is no parameter or facet %q. The nearest is %q; all are: %s.", shown, best, strings.Join(Parameters(), ", "))}
-}
-
-// edits is the Levenshtein distance of two short names.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := before
-			if a[i] != b[j] {
-				cost++
-			}
-			before = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // ParseJSON reads a question posted as a JSON object whose values are texts,
