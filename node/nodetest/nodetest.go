@@ -34,8 +34,9 @@ type DemoOptions struct {
 	BasePort  int      // country i uses BasePort+10*i and the ports that follow it
 	Seed      uint64   // of the listings
 	Out       io.Writer
-	Logger    *slog.Logger     // discards when nil
-	Now       func() time.Time // of all nodes; nil = time.Now
+	Logger    *slog.Logger         // discards when nil
+	Now       func() time.Time     // of all nodes; nil = time.Now
+	Configure func(*config.Config) // changes the configuration of a node; nil = none
 }
 
 const demoName = "Demonstration"
@@ -157,7 +158,13 @@ func (f *Federation) config(i int) (config.Config, error) {
 	c.OperatorType = fiction.OperatorType(f.o.Countries[i])
 	c.OperatorUses = "Example Hosting, Example Proxy, Example Names"
 	c.Federation.Voter = true
-	return c, c.UseBasePort(f.o.BasePort + 10*i)
+	if err := c.UseBasePort(f.o.BasePort + 10*i); err != nil {
+		return c, err
+	}
+	if f.o.Configure != nil {
+		f.o.Configure(&c)
+	}
+	return c, nil
 }
 
 // start brings the countries up one after the other, and then their listings.

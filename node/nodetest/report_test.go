@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/2ps-project/waymark/config"
 	"github.com/2ps-project/waymark/node/control"
 	"github.com/2ps-project/waymark/node/nodetest"
 )
@@ -98,5 +99,67 @@ func TestAReportReachesItsCountry(t *testing.T) {
 		if strings.Contains(log.String(), word) {
 			t.Errorf("%q is in the log", word)
 		}
+	}
+}
+
+// TestAReportBetweenTwoThatNobodyCanCall: a reader tells the node of DE that a
+// listing of LT has closed. Nobody can call either; PL carries what it cannot read.
+func TestAReportBetweenTwoThatNobodyCanCall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a federation twice; left out with -short")
+	}
+	var ahead atomic.Int64
+	o := nodetest.DemoOptions{
+		Countries: []string{"PL", "DE", "LT"}, Listings: 1, Dir: t.TempDir(), BasePort: freeBase(t, 3),
+		Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
+		Configure: func(c *config.Config) {
+			if c.Country != "PL" {
+				c.Federation.OutboundOnly, c.Federation.Advertise, c.Federation.Voter = true, nil, false
+			}
+		},
+	}
+	f, err := nodetest.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := f.Nodes()[2].Admin().Listings(t.Context(), control.Filter{State: "published"})
+	if err != nil || len(all) == 0 {
+		t.Fatal(all, err)
+	}
+	answer, err := http.PostForm(f.Nodes()[1].URL()+"/de/report/"+all[0].ID, url.Values{"choice": {"hours"}})
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("%v, %v", answer, err)
+	}
+	_ = answer.Body.Close()
+	if err := f.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	ahead.Store(int64(25 * time.Hour))
+	if f, err = nodetest.Start(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		got, err := f.Nodes()[2].Admin().Reports(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got.Reports) == 1 && got.Reports[0].Listing == all[0].ID && got.Reports[0].Choice == "hours" && got.Unreadable == 0 {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("LT has %+v", got)
+		case <-tick.C:
+		}
+	}
+	if got, err := f.Nodes()[0].Admin().Reports(ctx); err != nil || len(got.Reports) > 0 || got.Unreadable > 0 {
+		t.Errorf("PL, which carried it, has %+v, %v", got, err)
+	}
+	if err := f.Stop(); err != nil {
+		t.Fatal(err)
 	}
 }
