@@ -159,3 +159,13 @@ func WordsOf(text, lang string) int {
 	_, list := parseText(text, analysis.Find(lang))
 	return len(list)
 }
+
+// Forms is in how many ways the words of a question can be had; see [form].
+func (x *Index) Forms(text, language string) (n int) {
+	snap, lang := x.current.Load(), analysis.Find(language)
+	for _, w := range snap.wanted(text, lang) {
+		forms, _ := snap.forms(w, lang)
+		n += len(forms)
+	}
+	return n
+}

@@ -3,6 +3,7 @@ package search_test
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -270,5 +271,37 @@ func TestLanguageCommunitiesUseFromEverywhere(t *testing.T) {
 	}
 	if a := ask(t, x, search.Query{From: "IE", Language: "pl"}); a.Hits[0].ID != "abroad" || !slices.Contains(a.Hits[0].Why, search.WhyUsable) || slices.Contains(a.Hits[1].Why, search.WhyUsable) {
 		t.Errorf("from abroad: %+v", a.Hits)
+	}
+}
+
+// TestFewWithAllWords: words that no listing has ask for nothing; and where fewer than
+// ten listings in the language of the page have both of two words, those with one
+// follow, behind those with both, and say so.
+func TestFewWithAllWords(t *testing.T) {
+	var docs []search.Doc
+	for i, text := range []string{"rendezvous lantern", "rendezvous", "lantern", "harbour"} {
+		docs = append(docs, search.Doc{ID: strconv.Itoa(i), Country: "GB", Languages: []string{"en"}, Texts: []search.Text{{Language: "en", Text: text}}})
+	}
+	x := newIndex(t, docs...)
+	for _, c := range []struct {
+		text    string
+		want    string
+		matched int
+	}{
+		{"rendezvous lantern", "0 1 2", 1},
+		{"lantern rendezvous zzqqyyxxww", "0 1 2", 1},
+		{"harbour zzqqyyxxww", "3", 1},
+		{"zzqqyyxxww vvttrrppnn", "", 0},
+	} {
+		a := ask(t, x, search.Query{Text: c.text, Language: "en"})
+		if got := strings.Join(ids(a), " "); got != c.want || a.Matched != c.matched {
+			t.Errorf("%q finds %q, each with %d words; want %q, %d", c.text, got, a.Matched, c.want, c.matched)
+		}
+	}
+	for i := range 10 { // enough have both
+		docs = append(docs, search.Doc{ID: "more" + strconv.Itoa(i), Country: "GB", Languages: []string{"en"}, Texts: docs[0].Texts})
+	}
+	if a := ask(t, newIndex(t, docs...), search.Query{Text: "rendezvous lantern", Language: "en"}); a.Total != 11 || a.Matched != 2 {
+		t.Errorf("%d with %d words are found, want the 11 with both", a.Total, a.Matched)
 	}
 }

@@ -410,7 +410,7 @@ func (e *evaluation) hit(c candidate) Hit {
 	why(h.Open == openTrue, WhyOpen)
 	why(p.day.steps[c.doc] == fresh, WhyFresh)
 	if len(e.groups) > 0 {
-		all := p.steps == nil || p.steps[0].has(c.doc)
+		all := e.most == len(e.groups) && (p.steps == nil || p.steps[0].has(c.doc))
 		why(all && len(e.typos) == 0, WhyWords)
 		why(!all, WhySomeWords)
 	}

@@ -67,9 +67,13 @@ func (e *evaluation) findWords() error {
 		total += p.text.count()
 		own += e.readable(p, p.text)
 	}
-	e.level = len(list)
-	if own == 0 || own < enough && quorum(len(list)) < len(list) {
-		e.fewer(found)
+	e.level, e.most = len(list), len(list)
+	known := 0 // words that any listing has: nothing can be asked of the others
+	for _, n := range e.rarity {
+		known += min(n, 1)
+	}
+	if own == 0 || own < enough && len(list) > 1 {
+		e.fewer(found, known)
 	}
 	return e.ctx.Err()
 }
@@ -103,10 +107,11 @@ const enough = 10
 // all: two thirds of them.
 func quorum(n int) int { return (2*n + 2) / 3 }
 
-// fewer takes documents that do not have all groups: those that have a quorum,
-// as long as all with more are not enough, and if nobody has one, those with the
-// most.
-func (e *evaluation) fewer(found [][]docBits) {
+// fewer takes documents that do not have all groups, of which known are such as any
+// listing has: those that have a quorum, as long as all with more are not enough;
+// if nobody in the language of the page has one, those with the most; and of two
+// words, those in that language that have one.
+func (e *evaluation) fewer(found [][]docBits, known int) {
 	sums := make([]counters, len(e.parts))
 	for i := range e.parts {
 		p := &e.parts[i]
@@ -114,25 +119,34 @@ func (e *evaluation) fewer(found [][]docBits) {
 		clear(p.text)
 	}
 	total, own := 0, 0
-	for level := len(e.groups); level > 0; level-- {
-		if own >= enough || own > 0 && level < quorum(len(e.groups)) {
+	e.level = 0
+	for level := len(e.groups); level > 0 && own < enough; level-- {
+		below := level < quorum(known)
+		if below && own > 0 && (known != 2 || e.q.Language == "") || below && own == 0 && total > 0 && !e.readersOwn() {
 			break
 		}
-		if total > 0 && level < quorum(len(e.groups)) && !e.readersOwn() {
-			break
-		}
-		e.level = level
+		steps, some := make([]docBits, len(e.parts)), 0
 		for i := range e.parts {
 			p := &e.parts[i]
-			step := sums[i].exactly(level, e.memory.raw(p.view.seg.n), p.base)
-			total += step.count()
-			own += e.readable(p, step)
-			p.steps = append(p.steps, step)
-			p.text.or(step)
+			steps[i] = sums[i].exactly(level, e.memory.raw(p.view.seg.n), p.base)
+			if below && own > 0 {
+				steps[i].and(p.lang)
+			}
+			some += steps[i].count()
 		}
-	}
-	if total == 0 {
-		e.level = 0
+		if some == 0 {
+			continue
+		}
+		if e.level = level; total == 0 {
+			e.most = level
+		}
+		total += some
+		for i := range e.parts {
+			p := &e.parts[i]
+			own += e.readable(p, steps[i])
+			p.steps = append(p.steps, steps[i])
+			p.text.or(steps[i])
+		}
 	}
 }
 

@@ -74,7 +74,8 @@ type evaluation struct {
 
 	groups [][]form // what is wanted, in its forms
 	rarity []int    // listings that have each
-	level  int      // how many groups each hit has
+	level  int      // how many groups each hit has at least
+	most   int      // and the best of them
 	typos  []Correction
 	total  int
 	counts [numFacets][]Count // by value

@@ -123,3 +123,37 @@ func BenchmarkFind(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkExpand finds the forms in which the words of a question can stand in
+// listings: what is done before any listing is looked at.
+func BenchmarkExpand(b *testing.B) {
+	c := benchCorpus()
+	x := newIndex(b, c.docs(1, benchSize())...)
+	long := func(i int) string {
+		for ; ; i++ {
+			if w := c.words[50+i%2000]; len(w) >= 8 {
+				return w
+			}
+		}
+	}
+	for _, kind := range []struct {
+		name string
+		text func(i int) string
+	}{
+		{"as written", func(i int) string { return `"` + long(i) + `"` }},
+		{"inflected", func(i int) string { return long(i) + " " }},
+		{"one mistake", func(i int) string { w := long(i); return w[:3] + "x" + w[4:] + " mama" }},
+		{"two mistakes", func(i int) string { w := long(i); return w[:2] + "x" + w[3:5] + "q" + w[6:] + " mama" }},
+		{"like no word", func(int) string { return "xxqqwwyy mama" }},
+		{"beginning of two letters", func(i int) string { return long(i)[:2] }},
+		{"beginning of four letters", func(i int) string { return long(i)[:4] }},
+	} {
+		b.Run(kind.name, func(b *testing.B) {
+			forms := 0
+			for i := 0; b.Loop(); i++ {
+				forms += x.Forms(kind.text(i), "pl")
+			}
+			b.ReportMetric(float64(forms)/float64(b.N), "forms")
+		})
+	}
+}

@@ -158,9 +158,6 @@ const (
 	weightLabel     = 0.3
 )
 
-// maxTypoForms bounds the similar words that are looked for.
-const maxTypoForms = 64
-
 // forms returns the ways in which the listings of s can have w, the best
 // first, and the word that stands in them where only a typing mistake explains
 // w. It does not depend on how the listings are spread over segments.
@@ -217,7 +214,7 @@ func (s *snapshot) forms(w wanted, lang analysis.Language) (list []form, meant s
 	found = s.addCodes(&list, codes...) || found
 	found = s.addCodes(&list, w.codes...) || found
 	if !found {
-		meant = s.addSimilar(&list, word, lang)
+		meant = s.addLike(&list, word, lang)
 	}
 	slices.SortStableFunc(list, func(a, b form) int {
 		return cmp.Or(cmp.Compare(b.weight, a.weight), cmp.Compare(a.kind, b.kind), strings.Compare(a.key, b.key))
@@ -388,90 +385,6 @@ func (s *snapshot) addCodes(list *[]form, codes ...code) bool {
 		found = true
 	}
 	return found
-}
-
-// addSimilar adds the terms that are a typing mistake away from word, the
-// nearest only, and returns the most frequent of the words among them. What
-// the likeliest ones mean is found too, at less weight.
-func (s *snapshot) addSimilar(list *[]form, word string, lang analysis.Language) (meant string) {
-	words := s.similar(word, 0, "")
-	if likely := slices.DeleteFunc(slices.Clone(words), func(n near) bool { return lang.Idle(n.term) }); len(likely) > 0 {
-		words = likely // nobody mistypes what every question says
-	}
-	for _, n := range limit(words, maxTypoForms) {
-		*list = append(*list, form{key: n.term, weight: weightTypo / float32(n.edits+1)})
-	}
-	for _, n := range limit(words, maxMeant) {
-		if lang >= 0 {
-			s.addStem(list, lang, n.term, lang.Stem(n.term), weightTypo*weightStem/float32(n.edits+1))
-		}
-		s.addConcepts(list, conceptsOf(lang, n.term), weightTypo*weightConcept)
-	}
-	if len(words) == 0 || words[0].edits > 1 { // it may be a word that no listing has, but that means what some say
-		for _, w := range limit(lang.Nearest(word, editsAllowed(utf8.RuneCountInString(word)), distance), maxMeant) {
-			if s.addConcepts(list, lang.Listed(w), weightTypo*weightConcept) {
-				meant = w
-			}
-			s.addCodes(list, s.labels.of(w, lang.Listed(w))...)
-		}
-	}
-	if lang >= 0 {
-		for _, n := range limit(s.similar(lang.Stem(word), len(lang.KeyPrefix()), lang.KeyPrefix()), maxTypoForms) {
-			s.addTerm(list, n.term, weightTypo*weightStem/float32(n.edits+1))
-		}
-	}
-	if len(words) > 0 && (meant == "" || words[0].edits == 1) {
-		return words[0].term
-	}
-	return meant
-}
-
-// maxMeant bounds the similar words whose stems and concepts are looked for.
-const maxMeant = 3
-
-// near is a term some edits away from a word.
-type near struct {
-	term  string
-	edits int
-	docs  int // living listings that have it
-}
-
-// similar returns the terms behind prefix that are the fewest edits away from
-// word, of those allowed: the most frequent first.
-func (s *snapshot) similar(word string, skip int, prefix string) []near {
-	letters := []rune(word)
-	k := editsAllowed(len(letters))
-	if k == 0 {
-		return nil
-	}
-	found := map[string]near{}
-	for i := range s.views {
-		v := &s.views[i]
-		d := &v.seg.terms
-		from, to := d.beginning(prefix)
-		if prefix == "" {
-			from = d.after(analysis.Derived, 0, d.len())
-		}
-		d.similar(from, to, skip, letters, k, func(t, edits int) {
-			if n := v.living(t); n > 0 {
-				term := string(d.term(t))
-				found[term] = near{term, edits, found[term].docs + n}
-			}
-		})
-	}
-	list := make([]near, 0, len(found))
-	for _, n := range found {
-		list = append(list, n)
-	}
-	slices.SortFunc(list, func(a, b near) int {
-		return cmp.Or(cmp.Compare(a.edits, b.edits), cmp.Compare(b.docs, a.docs), strings.Compare(a.term, b.term))
-	})
-	for i := range list {
-		if list[i].edits > list[0].edits {
-			return list[:i]
-		}
-	}
-	return list
 }
 
 // has tells whether a living listing has a term.

@@ -205,3 +205,22 @@ func FuzzTerms(f *testing.F) {
 		}
 	})
 }
+
+// TestKin: forms that the stemmers leave apart name what their word names, and
+// words that only begin alike do not.
+func TestKin(t *testing.T) {
+	for _, c := range []struct {
+		lang, word, concept string
+	}{
+		{"el", "ψυχοθεραπευτησ", "therapy"}, {"pl", "psychoterapeutka", "therapy"}, {"cs", "psychoterapeutka", "therapy"},
+		{"en", "ther", ""}, {"en", "theremin", ""}, {"pl", "terakota", ""}, {"en", "", ""},
+	} {
+		got := analysis.Find(c.lang).Kin(c.word)
+		if want := analysis.Derived + "=" + c.concept; c.concept != "" && !slices.Contains(got, want) || c.concept == "" && len(got) > 0 {
+			t.Errorf("%s %q: %q, want %q", c.lang, c.word, got, c.concept)
+		}
+	}
+	if got := analysis.Unknown.Kin("therapist"); got != nil {
+		t.Errorf("of no language: %q", got)
+	}
+}

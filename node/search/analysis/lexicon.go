@@ -178,3 +178,42 @@ func (l Language) Nearest(word string, most int, distance func(a, b []rune) int)
 	slices.Sort(out)
 	return out
 }
+
+// Kin returns the concepts of the listed words of the language that begin most like
+// a folded word: forms of one word, which a light stemmer leaves apart, differ in
+// their ends. What they share is two thirds of the longer one and five letters at
+// least.
+func (l Language) Kin(word string) []string {
+	if l < 0 {
+		return nil
+	}
+	letters := []rune(word)
+	most := minKin - 1
+	var out []string
+	for w, concepts := range l.lexicon().words {
+		n := 0
+		size := 0
+		for _, r := range w {
+			if size == n && n < len(letters) && letters[n] == r {
+				n++
+			}
+			size++
+		}
+		if n < most || n < minKin || 3*n < 2*max(size, len(letters)) {
+			continue
+		}
+		if n > most {
+			most, out = n, nil
+		}
+		for _, c := range concepts {
+			if !slices.Contains(out, c) {
+				out = append(out, c)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// minKin is how many letters make a beginning that says enough.
+const minKin = 5
