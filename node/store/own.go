@@ -106,7 +106,7 @@ func (s *Store) PublishedOwn() (n uint64, err error) {
 			if err != nil {
 				return err
 			}
-			published := false
+			var published bool
 			if len(mark) == len(identity.Hash{}) {
 				published = identity.Hash(mark) != identity.Hash{}
 			} else { // none, or of an older version
