@@ -36,6 +36,29 @@ func Places(l *listing.Listing) []string {
 	return ids
 }
 
+// Identify gives what stands in a service and also by itself, or in another form in a
+// list, the same id everywhere where it has none of its own: as one from a spreadsheet
+// has not.
+func Identify(d listing.Document, l *listing.Listing) {
+	give := func(v any, made func() string) {
+		if m, ok := v.(map[string]any); ok {
+			if id, _ := m["id"].(string); id == "" {
+				m["id"] = made()
+			}
+		}
+	}
+	give(d["organization"], func() string { return OrganizationID(l) })
+	give(d["program"], func() string { return madeID(l.ID, "program") })
+	list, _ := d["service_at_locations"].([]any)
+	for i := range min(len(list), len(l.ServiceAtLocations)) {
+		id := placeID(l, i)
+		give(list[i], func() string { return id })
+		if at, ok := list[i].(map[string]any); ok {
+			give(at["location"], func() string { return madeID(id, "location") })
+		}
+	}
+}
+
 // Organization returns the organization of a plain service; false when it has
 // none of its own.
 func Organization(plain listing.Document, l *listing.Listing) (listing.Document, bool) {

@@ -2,7 +2,9 @@ package nodetest_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"iter"
 	"net"
@@ -29,6 +31,21 @@ func TestHSDSCheck(t *testing.T) {
 	defer f.Stop()
 	url := "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) + "/hsds"
 	t.Run("demonstration data", func(t *testing.T) { checked(t, url) })
+	t.Run("a spreadsheet", func(t *testing.T) {
+		report, err := f.Nodes()[0].Admin().Import(ctx, func(yield func(control.Row, error) bool) {
+			for i := range 3 { // such rows have an id of their own and no other
+				row := fmt.Sprintf(`{"id":"0000000%d-1111-4222-8333-444444444444","name":"Service %d","status":"active","organization":{"name":"Body %d"},"program":{"name":"Programme"},
+					"channels":[{"type":"phone","value":"+48 00 000 00 0%d"}],"service_at_locations":[{"location":{"location_type":"physical","addresses":[{"city":"Place"}]}}]}`, i, i, i%2, i)
+				if !yield(control.Row{Where: "row", Document: json.RawMessage(row)}, nil) {
+					return
+				}
+			}
+		}, control.ImportOptions{Publish: true})
+		if err != nil || report.Published != 3 {
+			t.Fatal(err, report)
+		}
+		checked(t, url)
+	})
 	t.Run("official examples", func(t *testing.T) {
 		dir := filepath.Join("..", "..", "..", "shared", "standards", "hsds", "examples-3.2.3")
 		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && os.Getenv("CI") == "" {

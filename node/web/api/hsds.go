@@ -201,13 +201,14 @@ func (a *API) hsdsItem(w http.ResponseWriter, r *http.Request, l hsdsList) {
 // plain is a listing as clients of plain HSDS need it; where it is wanted for a
 // list only, as it is: nothing of what is added stands there.
 func (a *API) plain(p listing.Published, ask hsdsAsk) listing.Document {
-	clock := a.clock()
+	d := p.Document()
+	hsds.Identify(d, p.Listing)
 	if !ask.full && !ask.fullService {
-		d := p.Document()
 		dated(d, p)
 		return d
 	}
-	d := hsds.Plain(p.Document(), p.Listing, a.opt.Vocabulary(), func(ch *listing.Channel) bool {
+	clock := a.clock()
+	d = hsds.Plain(d, p.Listing, a.opt.Vocabulary(), func(ch *listing.Channel) bool {
 		return p.Listing.ChannelFreshness(ch, clock.Now, clock.Cadence) == listing.Lapsed
 	})
 	dated(d, p)
