@@ -19,8 +19,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/2ps-project/waymark/node/control"
 	"github.com/2ps-project/waymark/node/nodetest"
+	"github.com/2ps-project/waymark/node/nodetest/fiction"
+	"github.com/2ps-project/waymark/node/search"
 )
 
 // BenchmarkLoad asks a whole node over HTTP, with 4 clients on the same cores, what
@@ -115,6 +119,50 @@ func BenchmarkLoad(b *testing.B) {
 	for _, part := range []string{"index", "store"} {
 		b.ReportMetric(float64(size(b, filepath.Join(o.Dir, "PL", part)))/(1<<20), "MiB-disk-"+part)
 	}
+}
+
+// BenchmarkWrite publishes one listing more in the node of [BenchmarkLoad]: until that
+// is acknowledged, and until search finds it by its name. A feed has 80 heads a minute
+// and then waits: run it with -benchtime 60x.
+func BenchmarkWrite(b *testing.B) {
+	ctx := context.Background()
+	f, err := nodetest.Start(ctx, loadNode(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Stop()
+	settle()
+	n := f.Nodes()[0]
+	var acknowledged, found []time.Duration
+	for b.Loop() {
+		b.StopTimer()
+		id := uuid.NewString()
+		doc := fiction.Listing(7, "PL", 1, day)
+		doc["id"], doc["status"], doc["name"] = id, "active", "Probe "+strings.ReplaceAll(id, "-", "")
+		delete(doc, "companions")
+		raw := doc.JSON()
+		b.StartTimer()
+		start := time.Now()
+		one := func(yield func(control.Row, error) bool) { yield(control.Row{Where: "1", Document: raw}, nil) }
+		report, err := n.Admin().Import(ctx, one, control.ImportOptions{Publish: true})
+		if err != nil || report.Published != 1 {
+			b.Fatal(err, report)
+		}
+		acknowledged = append(acknowledged, time.Since(start))
+		for {
+			a, err := n.Search(ctx, search.Query{Text: strings.ReplaceAll(id, "-", ""), Language: "pl", Professional: true})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if a.Total == 1 && a.Hits[0].ID == id {
+				break
+			}
+		}
+		found = append(found, time.Since(start))
+	}
+	b.ReportMetric(percentile(acknowledged, 0.5), "ms-acknowledged-p50")
+	b.ReportMetric(percentile(found, 0.5), "ms-found-p50")
+	b.ReportMetric(percentile(found, 0.99), "ms-found-p99")
 }
 
 // loadNode makes a node with many listings that is stopped, or finds the one of an

@@ -70,13 +70,36 @@ func (b docBits) split(by, yes, no docBits) (n int) {
 	return 0
 }
 
-// shared counts what two sets have in common.
+// shared counts what two sets have in common. It is what facets cost: so eight words
+// are added into one before bits are counted (Harley and Seal, in Warren, Hacker's
+// Delight, 5-1), which takes two thirds of the time.
 func (b docBits) shared(o docBits) (n int) {
 	o = o[:len(b)]
+	var ones, twos, fours uint64 // digits of what is not counted yet, for each bit
+	for len(b) >= 8 {
+		x, y := b[:8], o[:8]
+		var a, c, d, e, eights uint64
+		a, ones = sum(ones, x[0]&y[0], x[1]&y[1])
+		c, ones = sum(ones, x[2]&y[2], x[3]&y[3])
+		d, twos = sum(twos, a, c)
+		a, ones = sum(ones, x[4]&y[4], x[5]&y[5])
+		c, ones = sum(ones, x[6]&y[6], x[7]&y[7])
+		e, twos = sum(twos, a, c)
+		eights, fours = sum(fours, d, e)
+		n += 8 * bits.OnesCount64(eights)
+		b, o = b[8:], o[8:]
+	}
+	n += 4*bits.OnesCount64(fours) + 2*bits.OnesCount64(twos) + bits.OnesCount64(ones)
 	for i, w := range b {
 		n += bits.OnesCount64(w & o[i])
 	}
 	return n
+}
+
+// sum adds three words bit by bit.
+func sum(a, b, c uint64) (carry, digit uint64) {
+	either := a ^ b
+	return a&b | either&c, either ^ c
 }
 
 // each yields the documents of a set in their order.
