@@ -337,6 +337,11 @@ func (n *Node) KeyOwner(ctx context.Context, q search.Query, key string) (search
 	return n.catalog.KeyOwner(ctx, q, key)
 }
 
+// Before are the earlier versions of a listing, for the API.
+func (n *Node) Before(ctx context.Context, id string) ([]*listing.Listing, error) {
+	return n.catalog.Before(ctx, id)
+}
+
 // Changes are what changed in all lists since, for the API.
 func (n *Node) Changes(ctx context.Context, after listing.Place, since time.Time, limit int) ([]listing.Change, listing.Place, bool, error) {
 	return n.catalog.Changes(ctx, after, since, limit)

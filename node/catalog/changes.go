@@ -93,7 +93,7 @@ func (c *Catalog) changesOf(o identity.OriginID, country string, after listing.P
 		at[country] = mark
 		return 0, nil
 	}
-	failed, full := error(nil), false
+	failed, full, walking := error(nil), false, mark.Live != 0
 	err = view.Since(first, mark.Live != 0, func(change feed.Change, raw []byte) bool {
 		if full = n == limit; full || change.Seq > end {
 			return false
@@ -108,7 +108,7 @@ func (c *Catalog) changesOf(o identity.OriginID, country string, after listing.P
 			failed = err
 			return false
 		}
-		*list = append(*list, listing.Change{ID: uuid.UUID(id).String(), Deleted: !change.Live()})
+		*list = append(*list, listing.Change{ID: uuid.UUID(id).String(), Deleted: !change.Live(), First: walking})
 		return true
 	})
 	if err = cmp.Or(err, failed); errors.Is(err, feed.ErrPruned) {
@@ -162,4 +162,36 @@ func seqAt(view feed.View, t time.Time) (uint64, error) {
 		}
 	}
 	return seq, nil
+}
+
+// Before are the versions of a listing that were published before the one that
+// stands, or stood last, under an id: those that the store still keeps for undoing.
+// [listing.ErrTooLongAgo] where one of them is gone. Whoever is to be shown one is to
+// be asked elsewhere: this tells only what there was.
+func (c *Catalog) Before(_ context.Context, id string) ([]*listing.Listing, error) {
+	key, err := uuid.Parse(id)
+	if err != nil {
+		return nil, listing.ErrNotFound
+	}
+	records, err := c.o.Store.Before(feed.Key(key))
+	if errors.Is(err, feed.ErrPruned) {
+		return nil, listing.ErrTooLongAgo
+	}
+	if err != nil {
+		return nil, notFound(err)
+	}
+	var out []*listing.Listing
+	for _, raw := range records {
+		r := parse(raw)
+		if r == nil || r.Type != TypeListing {
+			continue
+		}
+		l, err := listing.View(r.Body)
+		if err != nil {
+			continue // it never was shown either
+		}
+		l.ID = id
+		out = append(out, l)
+	}
+	return out, nil
 }

@@ -130,3 +130,63 @@ func TestChangesTooLongAgo(t *testing.T) {
 		t.Errorf("from the beginning %v", got)
 	}
 }
+
+// TestBefore: what was published before can be told as long as it is kept, and where
+// it is not, that is said.
+func TestBefore(t *testing.T) {
+	for _, staged := range []bool{false, true} {
+		s := newShelf(t)
+		ada := s.f.Author("ada")
+		at := feedtest.Now.Add(-3 * time.Hour)
+		named := func(n string) func(listing.Document) { return func(d listing.Document) { d["name"] = n } }
+		step := func(change func()) {
+			at = at.Add(time.Minute)
+			ada.At(at)
+			change()
+			s.append(ada, staged)
+		}
+		before := func(k feed.Key) (names string) {
+			t.Helper()
+			list, err := s.catalog.Before(context.Background(), name(k))
+			if errors.Is(err, listing.ErrTooLongAgo) {
+				return "too long ago"
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, l := range list {
+				if l.ID != name(k) {
+					t.Errorf("it is called %s", l.ID)
+				}
+				names += l.Name + " "
+			}
+			return names
+		}
+		var k, erased feed.Key
+		step(func() { k = s.put(ada, 1, named("first")); erased = s.put(ada, 2, nil) })
+		if got := before(k); got != "" {
+			t.Errorf("before the first there was %q", got)
+		}
+		step(func() { s.put(ada, 1, named("second")); ada.Erase(erased) })
+		step(func() { ada.Delete(k) })
+		if got := before(k); got != "first second " {
+			t.Errorf("there was %q", got)
+		}
+		if got := before(erased); got != "too long ago" {
+			t.Errorf("of what was erased there is %q", got)
+		}
+		step(func() { s.put(ada, 1, named("third")) })
+		if got := before(k); got != "first second " {
+			t.Errorf("there was %q", got)
+		}
+		if err := s.store.Maintain(context.Background(), time.Now().Add(store.UndoLife+48*time.Hour), store.MaintainOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := before(k); got != "too long ago" {
+			t.Errorf("of what is kept no more there is %q", got)
+		}
+		if _, err := s.catalog.Before(context.Background(), "nothing"); !errors.Is(err, listing.ErrNotFound) {
+			t.Error(err)
+		}
+	}
+}

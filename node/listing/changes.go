@@ -20,6 +20,7 @@ var ErrTooLongAgo = errors.New("what was deleted since then is no longer known")
 type Change struct {
 	ID      string
 	Deleted bool
+	First   bool // told on the way from the beginning: the reader knows no earlier version
 }
 
 // Update is one of the last changes of a country's list.

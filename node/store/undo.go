@@ -277,3 +277,62 @@ func (w *undoWriter) flush() error {
 	w.batch = w.batch[:0]
 	return err
 }
+
+// Before are the records that stood under an id before the one that stands there, or
+// stood there last, oldest first: what is kept for undoing. [feed.ErrPruned] where one
+// of them is kept no more, was erased, or never was here; [feed.ErrNoRecord] for an id
+// that nothing ever had.
+func (s *Store) Before(id feed.Key) (records [][]byte, err error) {
+	err = s.db.View(func(txn *badger.Txn) error {
+		owner, fold, err := owned(txn, id)
+		if err != nil {
+			return err
+		}
+		var c feed.Change
+		ok := false
+		if fold != 0 {
+			ok, err = get(txn, stagingKey(owner.origin, fold, owner.key), &c)
+		}
+		if err == nil && !ok {
+			ok, err = get(txn, entryKey(owner.origin, owner.key), &c)
+		}
+		if err != nil {
+			return err
+		}
+		_, entries, err := undoOf(txn, owner.origin, owner.key)
+		if err != nil {
+			return err
+		}
+		if n := len(entries); !ok || (n == 0 || entries[n-1].seq != c.Seq) && !s.isFirst(txn, owner, c) {
+			return feed.ErrPruned
+		}
+		for _, u := range entries {
+			if !u.Old.Live() {
+				continue
+			}
+			b, err := s.pack.read(txn, recordKey(owner.origin, u.Old))
+			if u.erased() || err == nil && b == nil {
+				return feed.ErrPruned
+			}
+			if err != nil {
+				return err
+			}
+			records = append(records, b)
+		}
+		return nil
+	})
+	return records, err
+}
+
+// isFirst reports whether a change is a record's first version.
+func (s *Store) isFirst(txn *badger.Txn, owner claim, c feed.Change) bool {
+	if !c.Live() {
+		return false
+	}
+	b, err := s.pack.read(txn, recordKey(owner.origin, c))
+	if err != nil || b == nil {
+		return false
+	}
+	r, err := feed.ParseRecord(b)
+	return err == nil && r.Revision == 1
+}

@@ -24,6 +24,9 @@ type Changes interface {
 	// since a time, the place after them, and whether there are more. What can no
 	// longer be told is [listing.ErrTooLongAgo].
 	Changes(ctx context.Context, after listing.Place, since time.Time, limit int) (list []listing.Change, at listing.Place, more bool, err error)
+	// Before returns the versions of a listing that were published before the one
+	// that stands, or stood last; [listing.ErrTooLongAgo] where one is kept no more.
+	Before(ctx context.Context, id string) ([]*listing.Listing, error)
 }
 
 const fhirJSON = "application/fhir+json; charset=utf-8"
@@ -34,12 +37,13 @@ type fhirType struct {
 	params map[string]fhirParam // beside those that every type has
 	ids    func(a *API, ctx context.Context, q search.Query) (ids []string, snapshot string, err error)
 	item   func(a *API, ctx context.Context, q search.Query, w *fhir.Writer, id string) (fhir.Resource, error)
+	within func(l *listing.Listing) []string // ids of those that stand in a listing; nil where they are the listings
 }
 
 var fhirTypes = []fhirType{
 	{name: "HealthcareService", params: serviceParams, ids: fhirServices, item: fhirService},
-	{name: "Location", params: locationParams, ids: fhirKeys(hsds.KeyLocation), item: fhirLocation},
-	{name: "Organization", params: organizationParams, ids: fhirKeys(hsds.KeyOrganization), item: fhirOrganization},
+	{name: "Location", params: locationParams, ids: fhirKeys(hsds.KeyLocation), item: fhirLocation, within: hsds.Places},
+	{name: "Organization", params: organizationParams, ids: fhirKeys(hsds.KeyOrganization), item: fhirOrganization, within: func(l *listing.Listing) []string { return []string{hsds.OrganizationID(l)} }},
 }
 
 // fhirRoutes adds what FHIR has.
@@ -63,9 +67,9 @@ func (a *API) fhirRoutes() {
 	for _, t := range fhirTypes {
 		get("/fhir/"+t.name, func(w http.ResponseWriter, r *http.Request) { a.fhirSearch(w, r, t) })
 		get("/fhir/"+t.name+"/_search", func(w http.ResponseWriter, r *http.Request) { a.fhirSearch(w, r, t) }, http.MethodPost)
+		get("/fhir/"+t.name+"/_history", func(w http.ResponseWriter, r *http.Request) { a.fhirHistory(w, r, t) })
 		get("/fhir/"+t.name+"/{id}", func(w http.ResponseWriter, r *http.Request) { a.fhirRead(w, r, t) })
 	}
-	get("/fhir/HealthcareService/_history", a.fhirHistory)
 }
 
 func nowhere(w http.ResponseWriter) {
@@ -247,7 +251,7 @@ func (a *API) fhirOwned(ctx context.Context, q search.Query, key string, of func
 
 // fhirHistory tells what changed since: what is gone, or not for everybody, is
 // deleted for those who ask.
-func (a *API) fhirHistory(w http.ResponseWriter, r *http.Request) {
+func (a *API) fhirHistory(w http.ResponseWriter, r *http.Request, t fhirType) {
 	ask, err := parseHistory(r.URL.Query())
 	if err != nil {
 		a.fhirFault(w, err)
@@ -259,23 +263,28 @@ func (a *API) fhirHistory(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	base := a.base(r) + "/fhir/"
-	b := bundle{ResourceType: "Bundle", Type: "history", Link: []link{{"self", base + "HealthcareService/_history" + asked(r.URL.Query())}}}
+	self := base + t.name + "/_history"
+	b := bundle{ResourceType: "Bundle", Type: "history", Link: []link{{"self", self + asked(r.URL.Query())}}}
 	writer := a.fhirWriter(r)
+	told := map[string]bool{}
 	for _, c := range changes {
-		e := entry{FullURL: base + "HealthcareService/" + c.ID, Request: &request{"DELETE", "HealthcareService/" + c.ID}, Response: &response{Status: "204"}}
-		if !c.Deleted {
-			p, err := a.shown(r.Context(), c.ID)
-			if err != nil && !gone(err) {
+		ids, err := a.fhirTouched(r.Context(), t, c)
+		if err != nil {
+			a.fhirFault(w, err)
+			return
+		}
+		for _, id := range ids {
+			if told[id] || !fhir.ValidID(id) {
+				continue
+			}
+			told[id] = true
+			e, err := a.fhirNow(r.Context(), t, writer, base, id)
+			if err != nil {
 				a.fhirFault(w, err)
 				return
 			}
-			if err == nil && p.Listing.VisibilityValue() == listing.VisiblePublic && p.Listing.KindValue() != listing.KindReporting {
-				x := writer.Service(p)
-				e.Resource, e.Request.Method = &x, "PUT"
-				e.Response = &response{Status: "200", ETag: fhirTag(x), LastModified: x.Meta.LastUpdated}
-			}
+			b.Entry = append(b.Entry, e)
 		}
-		b.Entry = append(b.Entry, e)
 	}
 	follow := url.Values{"_count": {strconv.Itoa(ask.count)}, "_after": {at.String()}}
 	relation := a.base(r) + fhir.ChannelExtension + "#later" // ask there later: nothing is missed, whatever arrives meanwhile
@@ -283,9 +292,64 @@ func (a *API) fhirHistory(w http.ResponseWriter, r *http.Request) {
 		relation = "next"
 	}
 	if len(at) > 0 {
-		b.Link = append(b.Link, link{relation, base + "HealthcareService/_history?" + follow.Encode()})
+		b.Link = append(b.Link, link{relation, self + "?" + follow.Encode()})
 	}
 	a.fhirWrite(w, r, b)
+}
+
+// fhirTouched are the ids of the resources of a type that a change of a listing may
+// have changed or ended: of an organization or a place, those in any version of it
+// that a reader may know.
+func (a *API) fhirTouched(ctx context.Context, t fhirType, c listing.Change) (ids []string, err error) {
+	if t.within == nil {
+		return []string{c.ID}, nil
+	}
+	if !c.Deleted {
+		p, err := a.shown(ctx, c.ID)
+		if err != nil && !gone(err) {
+			return nil, err
+		}
+		if err == nil {
+			ids = t.within(p.Listing)
+		}
+	}
+	if c.First {
+		return ids, nil
+	}
+	before, err := a.opt.FHIR.Before(ctx, c.ID)
+	if err != nil && !gone(err) {
+		return nil, err
+	}
+	for _, l := range before {
+		ids = append(ids, t.within(l)...)
+	}
+	return ids, nil
+}
+
+// fhirNow is a resource as an entry of a history: as it is for everybody now, or that
+// it is not.
+func (a *API) fhirNow(ctx context.Context, t fhirType, w *fhir.Writer, base, id string) (entry, error) {
+	address := t.name + "/" + id
+	e := entry{FullURL: base + address, Request: &request{"DELETE", address}, Response: &response{Status: "204"}}
+	if t.within == nil {
+		p, err := a.shown(ctx, id)
+		if err != nil || p.Listing.VisibilityValue() != listing.VisiblePublic || p.Listing.KindValue() == listing.KindReporting {
+			if gone(err) {
+				err = nil
+			}
+			return e, err
+		}
+	}
+	x, err := t.item(a, ctx, search.Query{Now: a.opt.Now()}, w, id)
+	if gone(err) {
+		return e, nil
+	}
+	if err != nil {
+		return e, err
+	}
+	e.Resource, e.Request.Method = &x, "PUT"
+	e.Response = &response{Status: "200", ETag: fhirTag(x), LastModified: x.Meta.LastUpdated}
+	return e, nil
 }
 
 // bundle is a Bundle.

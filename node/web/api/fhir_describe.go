@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"github.com/2ps-project/waymark/node/fhir"
 )
@@ -24,10 +25,12 @@ func (a *API) capabilities(w http.ResponseWriter, r *http.Request) {
 			}
 			params = append(params, p)
 		}
-		interactions := []any{map[string]any{"code": "read"}, map[string]any{"code": "search-type"}}
-		if t.name == "HealthcareService" {
-			interactions = append(interactions, map[string]any{"code": "history-type", "documentation": "With _since. The last link of the last page says where to ask later: asked there, nothing is missed. What this node begins to hide or to show by its own decision is in no history."})
+		history := "With _since. The last link of the last page says where to ask later: asked there, nothing is missed. What this node begins to hide or to show by its own decision is in no history. Where a deletion can no longer be told, the answer is 410: load everything again, without _since."
+		if t.within != nil {
+			history += " A resource is told whenever a listing in which it stands, or stood, has changed, and is deleted when no listing has it any more; that can be told for 30 days, and not across an erasure."
 		}
+		costly := "By the parameters organization, location and service-type and the _lastUpdated of services the directory is asked at once. For all others each resource that is left is looked at, at most " + strconv.Itoa(maxFHIRLook) + ": beyond that the answer is 403 with too-costly, and the question is to be narrowed."
+		interactions := []any{map[string]any{"code": "read"}, map[string]any{"code": "search-type", "documentation": costly}, map[string]any{"code": "history-type", "documentation": history}}
 		resources = append(resources, map[string]any{
 			"type": t.name, "interaction": interactions, "versioning": "versioned", "readHistory": false, "updateCreate": false, "searchParam": params,
 		})

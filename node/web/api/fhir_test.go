@@ -23,6 +23,15 @@ type history struct {
 	list  []listing.Change
 	err   error
 	since time.Time
+
+	before map[string][]*listing.Listing
+}
+
+func (h *history) Before(_ context.Context, id string) ([]*listing.Listing, error) {
+	if h.before == nil {
+		return nil, listing.ErrTooLongAgo
+	}
+	return h.before[id], nil
 }
 
 func (h *history) Changes(_ context.Context, after listing.Place, since time.Time, limit int) ([]listing.Change, listing.Place, bool, error) {
@@ -326,6 +335,50 @@ func TestFHIRHistory(t *testing.T) {
 	}
 }
 
+// TestFHIRHistoryOfWhatStandsInListings: an organization and a place are told when a
+// listing changed in which they stand or stood, and are deleted when none has them.
+func TestFHIRHistoryOfWhatStandsInListings(t *testing.T) {
+	c := webtest.New(t, 0, "PL")
+	const one, two = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
+	c.Add(t, "PL", document(t, `{"id":"`+one+`","name":"One","status":"active","organization":{"id":"body-1","name":"Body"},
+		"service_at_locations":[{"id":"place-1","location":{"name":"Place","location_type":"physical"}}]}`))
+	old := func(id, organization, place string) *listing.Listing {
+		return &listing.Listing{ID: id, Organization: &listing.Organization{ID: organization}, ServiceAtLocations: []listing.ServiceAtLocation{{ID: place}}}
+	}
+	hist := &history{list: []listing.Change{{ID: one}, {ID: two, Deleted: true}}, before: map[string][]*listing.Listing{
+		one: {old(one, "body-0", "place-1"), old(one, "body-1", "place-0")}, two: {old(two, "body-1", "place-2")},
+	}}
+	h := fhirServer(t, c, hist)
+	for kind, want := range map[string]map[string]string{
+		"Organization": {"body-1": "PUT", "body-0": "DELETE"},
+		"Location":     {"place-1": "PUT", "place-0": "DELETE", "place-2": "DELETE"},
+	} {
+		got := map[string]string{}
+		for _, e := range getFHIR(t, h, "/fhir/"+kind+"/_history").Entry {
+			got[strings.TrimPrefix(e.Request.URL, kind+"/")] = e.Request.Method
+			if (e.Request.Method == "PUT") != (e.Resource != nil) {
+				t.Errorf("%+v", e)
+			}
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", kind, got, want)
+		}
+	}
+	hist.before = nil // kept no more
+	if w := ask(h, "GET", "/fhir/Organization/_history?_since=2026-01-01", "", ""); w.Code != 410 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := ask(h, "GET", "/fhir/HealthcareService/_history?_since=2026-01-01", "", ""); w.Code != 200 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	for i := range hist.list { // from the beginning nobody knows an earlier version
+		hist.list[i].First = true
+	}
+	if w := ask(h, "GET", "/fhir/Organization/_history", "", ""); w.Code != 200 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
 func TestFHIRCapabilities(t *testing.T) {
 	h := fhirServer(t, webtest.New(t, 1, "PL"), &history{})
 	got := decode[struct {
@@ -362,9 +415,10 @@ func FuzzFHIR(f *testing.F) {
 	f.Add("Organization", `type=a|b,c\,d&_id=,`)
 	f.Add("HealthcareService", "location=Location/x&service-type=|&_format=json")
 	f.Add("HealthcareService/_history", "_after=PL.1.2-3&_since=2026")
+	f.Add("Organization/_history", "_count=3")
 	h := fhirServer(f, webtest.New(f, 4, "PL"), &history{})
 	f.Fuzz(func(t *testing.T, kind, query string) {
-		if !slices.Contains([]string{"HealthcareService", "Location", "Organization", "HealthcareService/_history"}, kind) {
+		if !slices.Contains([]string{"HealthcareService", "Location", "Organization", "HealthcareService/_history", "Organization/_history", "Location/_history"}, kind) {
 			return
 		}
 		r := httptest.NewRequest("GET", "/fhir/"+kind, nil)
