@@ -12,6 +12,7 @@ import (
 
 	"github.com/2ps-project/waymark/federation/registry"
 	"github.com/2ps-project/waymark/node/control"
+	"github.com/2ps-project/waymark/node/listing"
 )
 
 // fakeNode answers the command line in the way that a scene asks for: "" well,
@@ -78,6 +79,12 @@ func (f fakeNode) Import(_ context.Context, rows iter.Seq2[control.Row, error], 
 	for row, err := range rows {
 		if err != nil {
 			return r, err
+		}
+		if doc, err := listing.ParseJSON(row.Document); err == nil { // a node judges what it takes in
+			l, faults := doc.Listing()
+			for _, x := range append(faults, l.CheckServe()...) {
+				row.Faults = append(row.Faults, control.Fault{Path: x.Path, Code: x.Code, Message: x.Message})
+			}
 		}
 		for _, fault := range row.Faults {
 			r.Refused = append(r.Refused, control.Refusal{Row: row.Where, Fault: fault})

@@ -75,7 +75,9 @@ is, for a sign that disarms formulas would spoil every number that begins with +
 		if x.form == "ndjson" { // as it comes, whatever is in it
 			return m.toFile(x.file, func(w io.Writer) error { return node.Export(cmd.Context(), w, o) })
 		}
-		return m.writeExport(x, ownListings(cmd.Context(), node, o)) // which can be read again and again
+		return once(func(w io.Writer) error { return node.Export(cmd.Context(), w, o) }, func(docs iter.Seq2[listing.Document, error]) error {
+			return m.writeExport(x, docs)
+		})
 	}
 	return cmd
 }
@@ -95,6 +97,27 @@ func (x *export) check(ids []string) error {
 	}
 	x.public = x.public || x.form == "open-data" || x.form == "jsonld"
 	return nil
+}
+
+// once keeps an export in a file for as long as use reads it, as often as it likes: so
+// every part of what is made of it holds the same, whatever editors do meanwhile.
+func once(export func(io.Writer) error, use func(iter.Seq2[listing.Document, error]) error) (err error) {
+	f, err := os.CreateTemp("", "waymark-export-*") // for its owner's eyes only
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	out := bufio.NewWriterSize(f, 64<<10)
+	if err := errors.Join(export(out), out.Flush()); err != nil {
+		return err
+	}
+	return use(func(yield func(listing.Document, error) bool) {
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			yield(nil, err)
+			return
+		}
+		documents(f)(yield)
+	})
 }
 
 // toFile writes to a new file, or to standard output.

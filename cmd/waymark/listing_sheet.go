@@ -108,6 +108,13 @@ func ownListings(ctx context.Context, node *control.Client, o control.ExportOpti
 		r, w := io.Pipe()
 		defer r.Close()
 		go func() { w.CloseWithError(node.Export(ctx, w, o)) }() // ends with r
+		documents(r)(yield)
+	}
+}
+
+// documents are those of an export.
+func documents(r io.Reader) iter.Seq2[listing.Document, error] {
+	return func(yield func(listing.Document, error) bool) {
 		lines := bufio.NewReaderSize(r, 64<<10)
 		for {
 			line, err := lines.ReadBytes('\n')

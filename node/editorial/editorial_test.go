@@ -484,3 +484,41 @@ func TestExport(t *testing.T) {
 		t.Errorf("the round trip is not exact: %v", err)
 	}
 }
+
+// broken is a publisher that gives up after some edits.
+type broken int
+
+func (n broken) Publish(_ context.Context, edits iter.Seq[feed.Edit]) (*feed.SignedHead, error) {
+	seen := 0
+	for range edits {
+		if seen++; seen == int(n) {
+			break
+		}
+	}
+	return nil, feed.ErrNeedsApproval
+}
+
+// TestDraftsOutliveAFailedPublish: whatever keeps an import from being published, and
+// however far that came, everything that was taken in is kept as drafts.
+func TestDraftsOutliveAFailedPublish(t *testing.T) {
+	docs := some(900)
+	for _, after := range []int{1, 450, 900, 1000} {
+		s, err := store.Open(store.Options{InMemory: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		desk, err := editorial.New(editorial.Options{Country: "LT", Store: s, Publisher: func() (editorial.Publisher, error) { return broken(after), nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = desk.Import(context.Background(), rows(docs...), control.ImportOptions{Publish: true}); err == nil {
+			t.Error("it did not fail")
+		}
+		if n, err := desk.Drafts(); err != nil || n != len(docs) {
+			t.Errorf("after %d edits: %d drafts, want %d, %v", after, n, len(docs), err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
