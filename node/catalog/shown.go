@@ -91,19 +91,18 @@ func (c *Catalog) record(id feed.Key) (*signed, error) {
 	if kept != nil && kept.version == version {
 		return kept, nil
 	}
-	origin, change, err := c.o.Store.Find(id)
-	if err != nil {
-		c.shown.drop(id)
-		return nil, notFound(err)
-	}
-	if kept != nil && kept.origin == origin && kept.change.Key == change.Key && kept.change.Hash == change.Hash {
-		next := *kept
-		next.version, next.change = version, change
-		c.shown.put(id, &next, c.o.Store.Version)
-		return &next, nil
+	if kept != nil {
+		origin, change, err := c.o.Store.Find(id)
+		if err == nil && kept.origin == origin && kept.change.Key == change.Key && kept.change.Hash == change.Hash {
+			next := *kept
+			next.version, next.change = version, change
+			c.shown.put(id, &next, c.o.Store.Version)
+			return &next, nil
+		}
 	}
 	origin, change, raw, err := c.o.Store.Record(id)
 	if err != nil {
+		c.shown.drop(id)
 		return nil, notFound(err)
 	}
 	r, err := feed.ParseRecord(raw)
