@@ -63,7 +63,9 @@ type Query struct {
 	// Text is what the reader wrote: any bytes. Listings that have all its words
 	// come first; where fewer than ten in the language of the page have all,
 	// those that have most of them follow: two thirds of three or more words, or,
-	// when none in that language has so many, as many as any of them has. The last word may be the beginning of one; words in double
+	// when none in that language has so many, as many as any of them has; of two
+	// words one, but only in that language. A word that no listing has is not
+	// counted. The last word may be the beginning of one; words in double
 	// quotes must stand side by side as written.
 	Text     string
 	Language string // of the page: BCP 47. Ranks, never hides
