@@ -8,9 +8,12 @@ import (
 	"io/fs"
 	"iter"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/2ps-project/waymark/node/control"
@@ -45,6 +48,26 @@ func TestHSDSCheck(t *testing.T) {
 			t.Fatal(err, report)
 		}
 		checked(t, url)
+	})
+	t.Run("pages while listings change", func(t *testing.T) {
+		for _, list := range []string{"services", "organizations", "service_at_locations"} {
+			before := walk(t, url+"/"+list+"?per_page=100", func() {})
+			added := 0
+			now := walk(t, url+"/"+list+"?per_page=3", func() {
+				row := fmt.Sprintf(`{"id":"%08d-2222-4333-8444-%012d","name":"New","status":"active","organization":{"name":"New body %s %d"},
+					"service_at_locations":[{"location":{"location_type":"physical"}}]}`, added, len(list), list, added)
+				one := func(yield func(control.Row, error) bool) {
+					yield(control.Row{Where: "row", Document: json.RawMessage(row)}, nil)
+				}
+				if _, err := f.Nodes()[0].Admin().Import(ctx, one, control.ImportOptions{Publish: true}); err != nil {
+					t.Fatal(err)
+				}
+				added++
+			})
+			if !slices.Equal(now, before) || added < 3 {
+				t.Errorf("%s: %d items on %d pages while listings came, %d before", list, len(now), added, len(before))
+			}
+		}
 	})
 	t.Run("official examples", func(t *testing.T) {
 		dir := filepath.Join("..", "..", "..", "shared", "standards", "hsds", "examples-3.2.3")
@@ -91,4 +114,37 @@ func checked(t *testing.T, url string) {
 			t.Errorf("%s (%s): %s %+v", r.Code, r.Title, r.Outcome, r.Findings)
 		}
 	}
+}
+
+// walk reads the ids of all pages of a list, in their order, and calls between after
+// each.
+func walk(t *testing.T, url string, between func()) (ids []string) {
+	t.Helper()
+	for range 200 {
+		res, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var page struct{ Contents []struct{ ID string } }
+		err = json.NewDecoder(res.Body).Decode(&page)
+		_ = res.Body.Close()
+		if err != nil || res.StatusCode != http.StatusOK {
+			t.Fatal(url, res.Status, err)
+		}
+		for _, one := range page.Contents {
+			ids = append(ids, one.ID)
+		}
+		between()
+		next, _, ok := strings.Cut(strings.TrimPrefix(res.Header.Get("Link"), "<"), `>; rel="next"`)
+		if !ok {
+			return ids
+		}
+		to, err := res.Request.URL.Parse(next)
+		if err != nil {
+			t.Fatal(err)
+		}
+		url = to.String()
+	}
+	t.Fatal("the pages do not end")
+	return nil
 }
