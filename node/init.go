@@ -101,6 +101,25 @@ func IsMember(dir string, c config.Config) (bool, error) {
 	return last > 0, errors.Join(err, st.Close())
 }
 
+// registryOf is the registry of the stopped node in dir; nil when it belongs to no
+// federation.
+func registryOf(dir string, c config.Config) (s *registry.State, err error) {
+	st, err := openStore(dir, c, discard(), nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	last, err := st.Chain().Last()
+	if err != nil || last == 0 {
+		return nil, err
+	}
+	entries, err := st.Chain().Entries(1, int(last))
+	if err != nil {
+		return nil, err
+	}
+	return registry.Replay(entries)
+}
+
 // Found founds a federation with this country as its first member. The node
 // must be stopped, and must not be in a federation or on its way into one.
 func Found(_ context.Context, dir string, c config.Config, name string, demo bool) (err error) {

@@ -22,8 +22,17 @@ import (
 	"github.com/2ps-project/waymark/node/store"
 )
 
-// joinPoll is how often a node that waits asks whether it was admitted.
-const joinPoll = 2 * time.Second
+// How often a node that waits asks whether it was admitted: often at first, while
+// people have it before them, and then less and less.
+const (
+	joinPoll    = 2 * time.Second
+	joinPollMax = 30 * time.Second
+)
+
+// joinPause is the pause between two questions when it has waited for so long.
+func joinPause(waited time.Duration) time.Duration {
+	return min(max(waited/60, joinPoll), joinPollMax)
+}
 
 // carriedPoll is how often a node looks whether there is a connection after all.
 const carriedPoll = time.Minute
@@ -131,9 +140,14 @@ func Join(ctx context.Context, dir string, c config.Config, invitation string) (
 	if err != nil {
 		return control.Joined{}, err
 	}
-	if member, err := IsMember(dir, c); err != nil {
+	if s, err := registryOf(dir, c); err != nil {
 		return control.Joined{}, running(dir, err)
-	} else if member {
+	} else if s != nil {
+		if _, m, ok := s.Node(keys.node.Public().NodeID()); ok {
+			if j, ok := cameInBy(s, m, invitation); ok {
+				return j, nil
+			}
+		}
 		return control.Joined{}, errMember(dir)
 	}
 	t, err := transport.New(transport.Options{Key: keys.node, Listener: closed{}, Directory: nobody{}})
@@ -295,8 +309,10 @@ func (n *Node) askToJoin(ask func(joiner) (*enroll.JoinState, error)) (*enroll.J
 // Join implements [control.Node].
 func (a *admin) Join(ctx context.Context, invitation string, wait bool) (control.Joined, error) {
 	n := (*Node)(a)
-	if j, ok := n.cameInBy(invitation); ok && wait {
-		return j, nil // it was quicker than whoever waits for it
+	if m, in := n.self(); in {
+		if j, ok := cameInBy(n.state(), m, invitation); ok {
+			return j, nil // it was quicker than whoever waits for it
+		}
 	}
 	state, err := n.askToJoin(func(j joiner) (*enroll.JoinState, error) { return j.knock(ctx, invitation) })
 	if err != nil {
@@ -312,20 +328,19 @@ func (a *admin) Join(ctx context.Context, invitation string, wait bool) (control
 	return out, nil
 }
 
-// cameInBy reports whether this country is a member by this invitation. There is
-// nothing to compare any more.
-func (n *Node) cameInBy(invitation string) (control.Joined, bool) {
-	m, in := n.self()
+// cameInBy is how a member stands that is one by this invitation; false when it came
+// in by another one. There is nothing to compare any more.
+func cameInBy(s *registry.State, m registry.Member, invitation string) (control.Joined, bool) {
 	i, err := enroll.Parse(invitation)
-	if !in || err != nil {
+	if err != nil || i.Federation != s.Federation() {
 		return control.Joined{}, false
 	}
-	s := n.state()
 	known, ok := s.Invitation(i.ID())
-	if !ok || i.Federation != s.Federation() || known.Status != registry.InvitationUsed || known.Country != m.Country {
+	if !ok || known.Status != registry.InvitationUsed || known.Country != m.Country {
 		return control.Joined{}, false
 	}
-	return control.Joined{Federation: s.Name(), FederationID: s.Federation().String(), Demo: s.Demo(), Sponsor: n.country(known.Sponsor), Admitted: true}, true
+	sponsor, _ := s.MemberByOrigin(known.Sponsor)
+	return control.Joined{Federation: s.Name(), FederationID: s.Federation().String(), Demo: s.Demo(), Sponsor: sponsor.Country, Admitted: true}, true
 }
 
 // runJoin asks how a knock stands until the registry names this node.
@@ -333,6 +348,7 @@ func (n *Node) runJoin(ctx context.Context) error {
 	tick := time.NewTicker(joinPoll)
 	defer tick.Stop()
 	var asked time.Time
+	began := time.Now()
 	for {
 		changed := n.keeper.Load().Changed()
 		if _, in := n.self(); in {
@@ -350,7 +366,14 @@ func (n *Node) runJoin(ctx context.Context) error {
 		n.mu.Unlock()
 		// A request that is carried has no connection to ask over, most likely.
 		carried := j != nil && len(j.Request) > 0
-		if j != nil && j.Answer.Standing != enroll.Refused && (!carried || time.Since(asked) > carriedPoll) {
+		pause := joinPause(time.Since(began))
+		switch {
+		case j != nil && j.Answer.Standing == enroll.Admitted:
+			pause = joinPoll // only the registry has to come
+		case carried:
+			pause = carriedPoll
+		}
+		if j != nil && j.Answer.Standing != enroll.Refused && time.Since(asked) >= pause-joinPoll/2 {
 			asked = time.Now()
 			n.ask(ctx, *j)
 		}

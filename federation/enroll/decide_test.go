@@ -236,3 +236,35 @@ func TestAKnockIsKeptUntilItsProposalIsKnownHere(t *testing.T) {
 		}
 	})
 }
+
+// TestANewcomerAsksForAsLongAsItTakes: a node asks every few seconds how its knock
+// stands, and people take hours. It is told all the while, and hears of its admission
+// at once.
+func TestANewcomerAsksForAsLongAsItTakes(t *testing.T) {
+	play(t, func(t *testing.T, s *stage) {
+		s.join("DE")
+		s.join("LT")
+		i := s.invite("FI")
+		n, _ := s.newcomer("FI")
+		j, err := n.Knock(context.Background(), i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask := func(hours int, want enroll.Standing) {
+			t.Helper()
+			for end := time.Now().Add(time.Duration(hours) * time.Hour); time.Now().Before(end); time.Sleep(20 * time.Second) {
+				if a, err := n.Ask(context.Background(), j); err != nil || a.Standing != want {
+					t.Fatalf("after %v: %+v %v", time.Since(end.Add(-time.Duration(hours)*time.Hour)), a, err)
+				}
+			}
+		}
+		ask(3, enroll.Waiting)
+		if _, err := s.server.Admit(context.Background(), i.ID(), j.Numbers); err != nil {
+			t.Fatal(err)
+		}
+		ask(3, enroll.Voting)
+		p := s.book.State().Proposals()[0]
+		s.do(registrytest.New(t, "LT"), registry.KindApprove, registry.Approve{Proposal: p.ID, Hash: p.Hash})
+		ask(1, enroll.Admitted)
+	})
+}

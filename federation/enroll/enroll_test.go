@@ -536,8 +536,25 @@ func TestRefusals(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				_, err = n.Ask(context.Background(), j)
+				if _, err := n.Ask(context.Background(), j); err != nil {
+					s.t.Errorf("who waits may ask: %v", err)
+				}
+				_, err = n.Knock(context.Background(), i)
 				time.Sleep(time.Second)
+			}
+			return err
+		}},
+		"a flood by somebody who has a copy": {enroll.TooMany, "too many", func(s *stage) error {
+			s.join("DE")
+			s.join("LT")
+			_, j := s.proposed("FI")
+			thief, _ := s.newcomer("XX")
+			thief.Candidate.Country = "FI"
+			var err error
+			for range 100 {
+				if _, err = thief.Ask(context.Background(), j); errors.Is(err, &enroll.Refusal{Code: enroll.TooMany}) {
+					return err
+				}
 			}
 			return err
 		}},

@@ -18,7 +18,7 @@ import (
 // Limits of what strangers can make a node do.
 const (
 	maxSkew     = 10 * time.Minute // between two clocks
-	maxAttempts = 30               // calls with one invitation in an hour
+	maxAttempts = 30               // calls with one invitation in an hour; who waits by it may ask as often as it likes
 	maxWatched  = 1024             // invitations whose calls are counted
 )
 
@@ -113,7 +113,7 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) error {
 	if err := receive(conn, &h); err != nil {
 		return err
 	}
-	inv, refusal := s.admissible(h)
+	inv, refusal := s.admissible(h, peer.Key())
 	if refusal != nil {
 		return send(conn, greeting{Refusal: refusal})
 	}
@@ -149,7 +149,7 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) error {
 }
 
 // admissible says whether a caller may go on, by what it says of itself.
-func (s *Server) admissible(h hello) (registry.Invitation, *Refusal) {
+func (s *Server) admissible(h hello, key identity.PublicKey) (registry.Invitation, *Refusal) {
 	none := registry.Invitation{}
 	state, now := s.Registry.State(), s.Now()
 	switch {
@@ -162,7 +162,7 @@ func (s *Server) admissible(h hello) (registry.Invitation, *Refusal) {
 	case h.Federation != state.Federation():
 		return none, Refuse(Foreign, "the node that answers belongs to "+kindOf(state))
 	}
-	if !s.count(h.Invitation, now) {
+	if waits := h.Purpose == purposeAsk && s.waits(state, h.Invitation, key); !waits && !s.count(h.Invitation, now) {
 		return none, Refuse(TooMany, "")
 	}
 	if skew := now.Sub(time.Unix(h.Clock, 0)); skew.Abs() > maxSkew {
@@ -197,6 +197,16 @@ func kindOf(s *registry.State) string {
 		return fmt.Sprintf("the demonstration %q", s.Name())
 	}
 	return fmt.Sprintf("%q", s.Name())
+}
+
+// waits reports whether a caller has knocked by this invitation and waits for the
+// answer, or may have it: people take hours to decide, and it asks all the while.
+func (s *Server) waits(state *registry.State, id registry.ID, key identity.PublicKey) bool {
+	if p, ok := s.Store.Get(id); ok && p.has(key) || proposed(state, id, key) != nil {
+		return true
+	}
+	n, _, in := state.Node(key.NodeID())
+	return in && n.Key == key
 }
 
 // count notes a call and reports whether there were not too many.

@@ -37,6 +37,14 @@ func NewClient(dir string) *Client {
 // Close ends the connection.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
+// noAnswer is a node that stopped, or was stopped, while it was asked.
+func (c *Client) noAnswer(err error) error {
+	return &Error{
+		Class: Failed, Code: "no_answer", Message: fmt.Sprintf("The node in %s stopped before it had answered.", c.dir), Detail: err.Error(),
+		Next: fmt.Sprintf("Start it again if it does not run: waymark serve --dir %s. Then see how things stand with waymark status, and do it again if it was not done.", c.dir),
+	}
+}
+
 // send makes a request. The caller closes the body of the answer.
 func (c *Client) send(ctx context.Context, path string, body io.Reader) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://node"+path, body)
@@ -54,7 +62,7 @@ func (c *Client) send(ctx context.Context, path string, body io.Reader) (*http.R
 		if errors.Is(err, ErrNotRunning) || ctx.Err() != nil {
 			return nil, err
 		}
-		return nil, fmt.Errorf("the node in %s did not answer: %w", c.dir, err)
+		return nil, c.noAnswer(err)
 	}
 	if res.StatusCode == http.StatusOK {
 		return res, nil

@@ -60,6 +60,7 @@ var explained = []struct {
 	{store.ErrDamaged, Error{Class: Failed, Code: "data_damaged", Message: "The node's data is damaged.", Next: "Keep a copy of the directory before you change anything in it."}},
 	{store.ErrRotten, Error{Class: Degraded, Code: "data_rotten", Message: "Something that is stored is not as it was signed: the disk or the memory has changed it.", Next: "It is fetched again from the other countries' nodes as soon as one can be reached: waymark feed check. Look at the health of the disk."}},
 	{store.ErrNoRoom, Error{Class: Degraded, Code: "disk_full", Message: "The disk is nearly full, so nothing more is written. Readers are served.", Next: "Make room on the disk, or lower store.free_space_floor in the configuration."}},
+	{errShort, Error{Class: Failed, Code: "no_answer", Message: "The node stopped in the middle of its answer.", Next: "Start it again with waymark serve if it does not run, see how things stand with waymark status, and do it again if it was not done."}},
 	{syscall.ENOSPC, Error{Class: Failed, Code: "disk_full", Message: "The disk is full.", Next: "Make room on it and try again."}},
 	{syscall.EADDRINUSE, Error{Class: Failed, Code: "address_in_use", Message: "Another program uses an address of this node.", Next: "Stop it, or give the node another address in its configuration."}},
 	{context.Canceled, Error{Class: Failed, Code: "stopped", Message: "It was stopped before it was done.", Next: "Look at the node's status and do it again if it was not done."}},
