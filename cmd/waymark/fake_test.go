@@ -85,6 +85,8 @@ func (f fakeNode) Import(_ context.Context, rows iter.Seq2[control.Row, error], 
 			for _, x := range append(faults, l.CheckServe()...) {
 				row.Faults = append(row.Faults, control.Fault{Path: x.Path, Code: x.Code, Message: x.Message})
 			}
+		} else if len(row.Faults) == 0 {
+			row.Faults = append(row.Faults, control.Fault{Code: listing.CodeMalformed, Message: err.Error()})
 		}
 		for _, fault := range row.Faults {
 			r.Refused = append(r.Refused, control.Refusal{Row: row.Where, Fault: fault})

@@ -124,7 +124,7 @@ func controlRows(rows iter.Seq2[hsds.Row, error], notes *[]note) iter.Seq2[contr
 			for _, f := range r.Notes {
 				*notes = append(*notes, note{r.Where, f})
 			}
-			row := control.Row{Where: r.Where}
+			row := control.Row{Where: r.Where, Document: r.Raw}
 			if r.Document != nil {
 				row.Document = r.Document.JSON()
 			}

@@ -166,7 +166,7 @@ func (in *intake) look(row control.Row) (l looked) {
 	switch {
 	case err != nil && len(row.Faults) > 0: // they say why
 	case err != nil:
-		add(listing.Faults{{Code: listing.CodeMalformed, Message: err.Error()}})
+		add(listing.Faults{{Code: listing.CodeMalformed, Message: "This cannot be read: " + err.Error() + ". Correct it."}})
 	case l.id == "": // nothing becomes of it; all the same everything that is wrong is told
 		view, faults := doc.Listing()
 		add(append(faults, view.CheckServe()...))

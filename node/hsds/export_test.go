@@ -20,6 +20,12 @@ func Read(path string) ([]Row, error) {
 		if err != nil {
 			return nil, err
 		}
+		if row.Raw != nil {
+			row = parsed(row.Raw, row.Where)
+			if row.Document != nil {
+				Strip(row.Document)
+			}
+		}
 		if row.Document != nil {
 			l, faults := row.Document.Listing()
 			row.Faults = append(append(row.Faults, faults...), l.CheckServe()...)

@@ -33,8 +33,12 @@ type Row struct {
 	// Where is its place in the file as a person would find it: "services.csv
 	// row 3" (row 1 is the header), "line 7", "$[2]", "$" for the whole file.
 	Where string
-	// Document is the service; nil when it cannot be read at all.
+	// Document is the service; nil when it cannot be read at all, and where Raw is.
 	Document listing.Document
+	// Raw is the JSON of a service that is to be taken as it stands, and was not
+	// looked at: it may turn out to be no listing. Nearly all of a large file is
+	// so, since whoever takes it in must read it anyway.
+	Raw []byte
 	// Faults keep the row from being taken in: it cannot be read. All at once.
 	Faults listing.Faults
 	// Notes do not keep it from being taken in. They say what of a tabular

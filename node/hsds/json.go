@@ -103,21 +103,35 @@ func readLines(in *bufio.Reader, emit func(Row) bool) error {
 	return nil
 }
 
-// readElement reads an object that is in memory: nearly always a service, which
-// is then read once.
+// readElement reads an object that is in memory: nearly always a service that needs
+// nothing done to it.
 func readElement(raw []byte, where string, emit func(Row) bool) error {
-	d, err := listing.ParseJSON(raw)
-	if err == nil && d["contents"] == nil && d["services"] == nil {
-		if !emit(Row{Where: where, Document: d}) {
+	if !bytes.Contains(raw, pageMark) && !bytes.Contains(raw, organizationMark) {
+		row := Row{Where: where, Raw: bytes.Clone(raw)}
+		if bytes.Contains(raw, madeMark) {
+			d, err := listing.ParseJSON(raw)
+			if err == nil {
+				row = Row{Where: where, Document: d}
+			}
+		}
+		if !emit(row) {
 			return errStop
 		}
 		return nil
 	}
-	if err != nil && !json.Valid(raw) {
+	if !json.Valid(raw) {
 		return errNotJSON
 	}
 	return readValue(source{json.NewDecoder(bytes.NewReader(raw)), nil}, where, emit)
 }
+
+// What stands in the bytes of a page, of an organization with its services, and of a
+// service to which [Plain] has added something.
+var (
+	pageMark         = []byte(`"contents"`)
+	organizationMark = []byte(`"services"`)
+	madeMark         = []byte(`"` + refField + `"`)
+)
 
 // errNotJSON is the only error of [readElement] that does not end all reading.
 var errNotJSON = errors.New("no JSON")

@@ -89,7 +89,7 @@ func TestHSDSCheck(t *testing.T) {
 func example(path string) iter.Seq2[control.Row, error] {
 	return func(yield func(control.Row, error) bool) {
 		for r, err := range hsds.Rows(path) {
-			row := control.Row{Where: r.Where}
+			row := control.Row{Where: r.Where, Document: r.Raw}
 			if r.Document != nil {
 				row.Document = r.Document.JSON()
 			}
