@@ -219,6 +219,9 @@ func TestTitlesAreNeutral(t *testing.T) {
 	}
 }
 
+// dotted matches what may be the name of a text where its words should stand.
+var dotted = regexp.MustCompile(`>([a-z_]+(?:\.[a-z_0-9]+)+)<`)
+
 func TestEveryPageInEveryLanguage(t *testing.T) {
 	c := webtest.New(t, 40, "PL", "DE", "LT")
 	for _, country := range []string{"PL", "DE", "LT", "NZ"} {
@@ -238,6 +241,9 @@ func TestEveryPageInEveryLanguage(t *testing.T) {
 				"no results":   ask(h, "POST", "/"+l.Tag()+"/search", url.Values{"q": {"zzzzqqq"}}),
 			}
 			for i, p := range c.Listings {
+				if demo && i%40 != 0 {
+					continue // one of each country tells
+				}
 				pages[fmt.Sprintf("service %d", i)] = get(h, "/"+l.Tag()+"/s/"+p.Listing.ID)
 			}
 			for name, w := range pages {
@@ -247,9 +253,9 @@ func TestEveryPageInEveryLanguage(t *testing.T) {
 					if !strings.Contains(body, `<html lang="`+l.Tag()+`">`) || w.Header().Get("Content-Language") != l.Tag() {
 						t.Error("the language is not marked")
 					}
-					for key := range l.Text {
-						if strings.Contains(key, ".") && strings.Contains(body, ">"+key+"<") {
-							t.Errorf("a text is missing: %s", key)
+					for _, word := range dotted.FindAllStringSubmatch(body, -1) {
+						if l.Has(word[1]) {
+							t.Errorf("a text is missing: %s", word[1])
 						}
 					}
 					for _, want := range []string{l.Say("leave"), l.Say("skip"), l.Say("crisis.title"), l.Say("foot.none"), "Example Foundation", "Example Hosting", `href="tel:112"`} {
