@@ -164,6 +164,7 @@ func (s *shelf) put(a *feedtest.Author, i int, change func(listing.Document)) fe
 func TestSearchKeepsInStep(t *testing.T) {
 	for _, staged := range []bool{false, true} {
 		t.Run(fmt.Sprintf("staged %t", staged), func(t *testing.T) {
+			defer catalog.BuildBatch(3)() // several parts of a step
 			s := newShelf(t)
 			a := s.f.Author("ada")
 			keys := map[int]feed.Key{}

@@ -71,8 +71,8 @@ func (c *Catalog) follow(v *feed.Verified, staged []feed.Change) error {
 }
 
 // buildBatch is how many listings of a large step are documents at once: enough to
-// make a part of the index that goes into a file, some 40 MiB of memory.
-const buildBatch = 4096
+// make a part of the index that goes into a file, some 40 MiB of memory. Tests lower it.
+var buildBatch = 4096
 
 // batch makes ready for the index what a large step changes, to be shown all at
 // once. It returns also the listings about which its overlays speak. The stages go on
