@@ -395,6 +395,16 @@ func TestRefusals(t *testing.T) {
 			_, err := n.Knock(context.Background(), s.invite("LT"))
 			return err
 		}},
+		"a member's node with another country's invitation": {enroll.KeyTaken, "another member", func(s *stage) error {
+			n, _ := s.newcomer("DE")
+			if _, err := n.Knock(context.Background(), s.invite("DE")); err != nil {
+				return err
+			}
+			n.Candidate.Country = "LT" // the directory was copied, keys and all
+			n.Candidate.Origin = registrytest.New(s.t, "LT").Origin
+			_, err := n.Knock(context.Background(), s.invite("LT"))
+			return err
+		}},
 		"a wrong key signs": {enroll.Malformed, "signatures", func(s *stage) error {
 			n, _ := s.newcomer("DE")
 			n.Keys.Admin = s.pl.Keys.Publish

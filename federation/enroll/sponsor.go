@@ -176,6 +176,9 @@ func (s *Server) admissible(h hello, key identity.PublicKey) (registry.Invitatio
 	if !ok {
 		return none, Refuse(Unknown, "")
 	}
+	if n, m, in := state.Node(key.NodeID()); in && n.Key == key && m.Country != inv.Country {
+		return none, Refuse(KeyTaken, "") // it is not the newcomer that was let in: its keys are copies
+	}
 	return inv, s.speaksFor(state, inv)
 }
 
