@@ -106,7 +106,12 @@ func once(export func(io.Writer) error, use func(iter.Seq2[listing.Document, err
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	gone := os.Remove(f.Name()) == nil // where the system lets it go at once, it goes whatever happens to us
+	defer func() {
+		if err = errors.Join(err, f.Close()); !gone {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
 	out := bufio.NewWriterSize(f, 64<<10)
 	if err := errors.Join(export(out), out.Flush()); err != nil {
 		return err
