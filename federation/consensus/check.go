@@ -59,6 +59,9 @@ func (d *door) check(at *raft.Raft, r *room, rpc *raft.RPC) error {
 	term := at.CurrentTerm()
 	switch q := rpc.Command.(type) {
 	case *raft.AppendEntriesRequest:
+		if q.Term < term {
+			return nil // of an old leader that may not know yet; raft takes nothing from it and tells it so
+		}
 		if err := believable(q.Term, term); err != nil {
 			return err
 		}

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -163,6 +165,50 @@ func TestALeaderThatWasCutOffStops(t *testing.T) {
 			f.within(time.Minute, "three keep the registry", func() bool { return f.voters(l, 3) })
 		}
 	})
+}
+
+// TestAnOldLeaderIsNoTraitor: what a leader sent before it knew that another one
+// had been elected arrives when the line is back. Raft refuses its old term, and
+// nobody calls the country's node hostile.
+func TestAnOldLeaderIsNoTraitor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFederation(t)
+		defer f.end()
+		warned := make(chan string, 100)
+		f.options = func(o *consensus.Options) {
+			o.Logger = slog.New(slog.NewTextHandler(warnings(warned), &slog.HandlerOptions{Level: slog.LevelWarn}))
+		}
+		pl, de, lt := f.nodes["PL"], f.join("DE"), f.join("LT")
+		f.within(time.Minute, "three voters", func() bool { return f.voters(pl, 3) && f.voters(de, 3) && f.voters(lt, 3) })
+		for range 3 {
+			l := f.leader()
+			for _, n := range f.nodes {
+				if n != l {
+					f.net.Cut(host(l), host(n))
+				}
+			}
+			_, _ = l.Propose(t.Context(), l.Invite(t, l.State(), "FI"))
+			f.within(time.Minute, "another leader", func() bool { return f.leader() != l })
+			f.net.HealAll()
+			f.within(time.Minute, "all alike", f.same)
+		}
+		for len(warned) > 0 {
+			if line := <-warned; strings.Contains(line, "no voter may send") {
+				t.Error(line)
+			}
+		}
+	})
+}
+
+// warnings hands over what is written, as far as there is room.
+type warnings chan string
+
+func (c warnings) Write(b []byte) (int, error) {
+	select {
+	case c <- string(b):
+	default:
+	}
+	return len(b), nil
 }
 
 func TestAMajorityIsGone(t *testing.T) {

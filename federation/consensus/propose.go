@@ -206,8 +206,14 @@ func (k *Keeper) order(ctx context.Context, command []byte) (uint64, error) {
 		return 0, fmt.Errorf("propose: %w", err)
 	}
 	sum := sha256.Sum256(data)
-	f := v.raft.ApplyLog(raft.Log{Data: data, Extensions: sum[:]}, rpcTimeout)
-	switch err := f.Error(); {
+	var f raft.ApplyFuture
+	err = v.ask(func() raft.Future {
+		f = v.raft.ApplyLog(raft.Log{Data: data, Extensions: sum[:]}, rpcTimeout)
+		return f
+	})
+	switch {
+	case f == nil:
+		return 0, errNotLeader
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress), errors.Is(err, raft.ErrEnqueueTimeout):
 		return 0, errNotLeader
 	case err != nil: // lost leadership, or stopped, with the entry under way

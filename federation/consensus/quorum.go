@@ -233,7 +233,7 @@ func (k *Keeper) agreed(ctx context.Context) (uint64, error) {
 // after it was read.
 func (k *Keeper) agreedHere() (uint64, error) {
 	v, seq := k.current(), seqOf(k.State())
-	if v == nil || !k.isLeading() || v.raft.VerifyLeader().Error() != nil || !k.isLeading() {
+	if v == nil || !k.isLeading() || v.ask(v.raft.VerifyLeader) != nil || !k.isLeading() {
 		return 0, errNotLeader
 	}
 	return seq, nil

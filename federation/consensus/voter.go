@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -40,6 +41,10 @@ type voter struct {
 	branch  registry.Branch // under which raft runs
 	notify  chan bool
 	damaged chan error
+
+	asked  sync.WaitGroup // what raft has not answered yet
+	mu     sync.Mutex
+	ending bool // nothing is asked any more
 
 	// Owned by serve's goroutine.
 	stable    map[raft.ServerID]time.Time // since when a candidate has kept up
@@ -82,6 +87,7 @@ func (k *Keeper) runVoter(ctx context.Context, aside bool) error {
 		v.handOver()
 	}
 	cancel() // wakes an entry that waits for others
+	v.settle()
 	down := v.raft.Shutdown()
 	return errors.Join(err, down.Error(), v.log.Close())
 }
@@ -218,8 +224,7 @@ func (v *voter) serve(ctx context.Context) error {
 			continue
 		}
 		if !v.k.isLeading() {
-			// Everything that earlier leaders had committed comes first.
-			if err := within(ctx, v.raft.Barrier(changeTimeout)); err != nil {
+			if err := v.barrier(ctx); err != nil {
 				continue
 			}
 			v.k.setLeading(true)
@@ -230,14 +235,43 @@ func (v *voter) serve(ctx context.Context) error {
 	}
 }
 
-// within waits for what raft promises, as long as a change may take. Raft answers
-// a barrier of a leader that ceases to be one at the same moment only when it is
-// shut down, and whoever waited for that could not be stopped.
-func within(ctx context.Context, f raft.Future) error {
+// ask asks raft for something and waits for the answer. Raft forgets what it was
+// asked when it is shut down at the wrong moment, and whoever waits then waits for
+// ever: so it is shut down when all have their answers, see settle.
+func (v *voter) ask(question func() raft.Future) error {
+	v.mu.Lock()
+	if v.ending {
+		v.mu.Unlock()
+		return raft.ErrRaftShutdown
+	}
+	v.asked.Add(1)
+	v.mu.Unlock()
+	defer v.asked.Done()
+	return question().Error()
+}
+
+// settle lets nobody ask any more, and waits until all have their answers: a
+// leader without a majority gives up within its lease.
+func (v *voter) settle() {
+	v.mu.Lock()
+	v.ending = true
+	v.mu.Unlock()
+	settled := make(chan struct{})
+	go func() { v.asked.Wait(); close(settled) }()
+	select {
+	case <-settled:
+	case <-time.After(changeTimeout):
+		v.k.Logger.Warn("raft leaves a question without an answer; it is stopped all the same")
+	}
+}
+
+// barrier waits until everything that earlier leaders had committed is here, as
+// long as a change may take.
+func (v *voter) barrier(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- f.Error() }()
+	go func() { done <- v.ask(func() raft.Future { return v.raft.Barrier(changeTimeout) }) }()
 	select {
 	case err := <-done:
 		return err
