@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/2ps-project/waymark/federation/identity"
 	"github.com/2ps-project/waymark/federation/registry"
 	"github.com/2ps-project/waymark/node/control"
 )
@@ -97,6 +98,13 @@ func (a *admin) Rule(_ context.Context, in control.MemberRuling) (control.Decisi
 	if !slices.Contains(reasons, r.Reason) {
 		return control.Decision{}, &control.Error{Class: control.Usage, Code: "reason", Message: "The other countries want to know why. Say it with --reason.", Next: "One of: " + strings.Join(reasons, ", ") + "."}
 	}
+	// Whose machine is in other hands is cut off all the same, and the registry
+	// begun anew.
+	if in.Rule != control.RuleResume && r.Reason != registry.ReasonCompromised && n.keepsAlone(s, m) {
+		e := lastVoter(m.Country)
+		e.Next += " If its machine is in other hands, say so with --reason compromised; then see: waymark country recover."
+		return control.Decision{}, e
+	}
 	if len(r.Text) > registry.MaxRulingText {
 		return control.Decision{}, &control.Error{Class: control.Usage, Code: "too_long", Message: fmt.Sprintf("The text has %d bytes, at most %d are allowed.", len(r.Text), registry.MaxRulingText), Next: "Write it shorter."}
 	}
@@ -130,9 +138,7 @@ func (a *admin) Withdraw(ctx context.Context, country string) (control.Member, e
 			Next: fmt.Sprintf("The others can put it out: waymark country expel %s", country)}
 	}
 	if actives(s) > 1 && n.keepsAlone(s, self) {
-		return control.Member{}, &control.Error{Class: control.Refused, Code: "last_voter",
-			Message: fmt.Sprintf("The shared registry is kept by nodes of %s alone: the others could not change it any more.", self.Country),
-			Next:    "Let another country keep it too, with federation.voter = true in its configuration and one more restart of its node, and see that it stands under voters in waymark status. With two countries only, the other one has to leave first, or a third to come in."}
+		return control.Member{}, lastVoter(self.Country)
 	}
 	_, command, err := registry.NewCommand(s, registry.KindWithdraw, registry.Withdraw{Origin: self.Origin}, n.keys().admin)
 	if err != nil {
@@ -146,12 +152,23 @@ func (a *admin) Withdraw(ctx context.Context, country string) (control.Member, e
 	return n.memberStatus(m, counts[m.Country]), nil
 }
 
-// keepsAlone reports whether all voters are nodes of one member.
+// keepsAlone reports whether all voters that the registry's newest head names
+// are nodes of one member.
 func (n *Node) keepsAlone(s *registry.State, m registry.Member) bool {
-	for _, id := range n.keeper.Load().Status().Voters {
-		if _, of, ok := s.Node(id); ok && of.Origin != m.Origin {
-			return false
-		}
+	head, ok := n.keeper.Load().Head()
+	if !ok {
+		return false
 	}
-	return true
+	voters := head.VoterIDs()
+	return len(voters) > 0 && !slices.ContainsFunc(voters, func(id identity.NodeID) bool {
+		_, of, ok := s.Node(id)
+		return ok && of.Origin != m.Origin
+	})
+}
+
+// lastVoter is the refusal to lose those who keep the registry.
+func lastVoter(country string) *control.Error {
+	return &control.Error{Class: control.Refused, Code: "last_voter",
+		Message: fmt.Sprintf("The shared registry is kept by nodes of %s alone: the others could not change it any more.", country),
+		Next:    "Let another country keep it too, with federation.voter = true in its configuration and one more restart of its node, and see that it stands under voters in waymark status. With two countries only, the other one has to leave first, or a third to come in."}
 }
