@@ -244,8 +244,9 @@ func (k *Keeper) takeBranches(ctx context.Context, from source) error {
 				err = k.adopt(b)
 			case h.Branch() == known && !k.holds(b):
 				var first [][]byte
-				if first, err = from.entries(ctx, seqOf(k.State())+1); err == nil {
-					err = k.takeMore(ctx, from, first, b)
+				next := seqOf(k.State()) + 1
+				if first, err = from.entries(ctx, next); err == nil {
+					err = k.takeMore(ctx, from, next, first, b)
 				}
 			}
 			if err != nil {

@@ -207,7 +207,7 @@ func (k *Keeper) pullFrom(ctx context.Context, from peerSource) error {
 		if err != nil {
 			return err
 		}
-		if err := k.take(ctx, from, p.Entries, p.Head); err != nil {
+		if err := k.take(ctx, from, have+1, p.Entries, p.Head); err != nil {
 			return err
 		}
 		switch now := seqOf(k.State()); {

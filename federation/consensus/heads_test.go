@@ -426,6 +426,28 @@ func TestTake(t *testing.T) {
 
 var errAny = errors.New("any error")
 
+// TestEntriesComeFromTwoSides: while a node asks another for entries, raft brings
+// some of them. What the other gives then begins too early, and nothing is wrong.
+func TestEntriesComeFromTwoSides(t *testing.T) {
+	w := newLine(t)
+	now := registrytest.Start.Add(time.Hour)
+	for at := uint64(1); at <= 6; at++ {
+		chain := new(consensus.MemoryChain)
+		for i, b := range w.entries[:3] {
+			if err := chain.Append(uint64(i+1), b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		k := w.keeperOn(t, chain, nil, func() time.Time { return now })
+		if err := k.TakeLate(t.Context(), at, w.entries, w.head(t, 5, now, nil)); err != nil {
+			t.Errorf("asked from entry %d on: %v", at, err)
+		}
+		if got, _ := chain.Last(); got != 5 {
+			t.Errorf("asked from entry %d on: %d entries are here, want 5", at, got)
+		}
+	}
+}
+
 // TestALyingPeer leaves a follower with one node to ask, which lies. The voters
 // are three, the liar is one of them.
 func TestALyingPeer(t *testing.T) {

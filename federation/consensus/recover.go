@@ -172,7 +172,7 @@ func (k *Keeper) catchUp(ctx context.Context) {
 		asking.Go(func() {
 			a, err := k.ask(ctx, id, 0)
 			if err == nil && len(a.Head) > 0 && !k.holds(a.Head) {
-				err = k.take(ctx, peerSource{k, id}, nil, a.Head)
+				err = k.take(ctx, peerSource{k, id}, 0, nil, a.Head)
 			}
 			if err != nil {
 				k.Logger.Debug("a node gave no head of the registry", "node", id, "error", err)

@@ -52,8 +52,9 @@ func (k *Keeper) Take(ctx context.Context, from uint64, entries, heads [][]byte)
 		}
 	}
 	f := given{from, entries, heads}
-	first, _ := f.entries(ctx, seqOf(k.State())+1)
-	err := k.take(ctx, f, first, newest)
+	next := seqOf(k.State()) + 1
+	first, _ := f.entries(ctx, next)
+	err := k.take(ctx, f, next, first, newest)
 	if stops(err) {
 		k.stop(err)
 	}
@@ -90,8 +91,8 @@ func (g given) rotations(_ context.Context, from uint64) ([][]byte, error) {
 }
 
 // take takes from a source what its newest head confirms. The first are its
-// entries after our last.
-func (k *Keeper) take(ctx context.Context, from source, first [][]byte, head []byte) error {
+// entries from number at on, which was our next one when it was asked.
+func (k *Keeper) take(ctx context.Context, from source, at uint64, first [][]byte, head []byte) error {
 	select {
 	case k.taking <- struct{}{}:
 		defer func() { <-k.taking }()
@@ -107,12 +108,15 @@ func (k *Keeper) take(ctx context.Context, from source, first [][]byte, head []b
 		}
 		first = nil
 	}
-	return k.takeMore(ctx, from, first, head)
+	return k.takeMore(ctx, from, at, first, head)
 }
 
 // takeMore is take within the generation that is known here.
-func (k *Keeper) takeMore(ctx context.Context, from source, first [][]byte, head []byte) error {
+func (k *Keeper) takeMore(ctx context.Context, from source, at uint64, first [][]byte, head []byte) error {
 	s := k.State()
+	if at != seqOf(s)+1 {
+		first = nil // raft has brought others meanwhile
+	}
 	base := s
 	if base == nil {
 		if len(first) == 0 {
@@ -265,8 +269,8 @@ func leadsTo(hash identity.Hash, seq uint64, entries [][]byte, heads registry.He
 }
 
 // wrong tells who is wrong when a source's entries do not lead from ours to a
-// good head: the source, unless our last entries were never confirmed and its
-// entries lead there from what was.
+// good head: the source, unless our last entries were never confirmed, and it
+// has others in their place that lead there.
 func (k *Keeper) wrong(ctx context.Context, from source, target *registry.SignedHead) error {
 	sure := uint64(1) // the genesis is what the federation's id says
 	if h := k.heads.chain().Newest(); h != nil {
@@ -283,10 +287,13 @@ func (k *Keeper) wrong(ctx context.Context, from source, target *registry.Signed
 	if err != nil {
 		return err
 	}
-	for _, b := range entries {
+	parted := false
+	for i, b := range entries {
 		hash = registry.HashAfter(hash, b)
+		ours, here := k.ledger.hashAt(sure + 1 + uint64(i))
+		parted = parted || here && ours != hash
 	}
-	if hash == target.Hash {
+	if parted && hash == target.Hash {
 		return fmt.Errorf("%w: the voters have signed for other entries after %d", ErrSplit, sure)
 	}
 	return errContrary
@@ -324,7 +331,7 @@ func (k *Keeper) offered(ctx context.Context, from source, head []byte) error {
 	}
 	s := k.State()
 	if s != nil && k.outranks(head) {
-		return k.take(ctx, from, nil, head)
+		return k.take(ctx, from, 0, nil, head)
 	}
 	if s == nil || h.Seq > s.Seq() {
 		return ErrUnconfirmed
