@@ -24,6 +24,8 @@ var (
 	errHostile = errors.New("no voter sends this")
 	// errNoPart: by a node that has no part in the quorum, as far as is known here.
 	errNoPart = errors.New("the sender is none of the voters that are known here")
+	// errNotLeading: leadership is handed over by who does not lead, or no longer.
+	errNotLeading = errors.New("the sender does not lead")
 	// errNotTakenIn: this node has no say in who leads.
 	errNotTakenIn = errors.New("this node has not been taken in by the voters yet, or not again since it lost its log")
 )
@@ -84,7 +86,7 @@ func (d *door) check(at *raft.Raft, r *room, rpc *raft.RPC) error {
 		return nil
 	case *raft.TimeoutNowRequest:
 		if leader, _ := at.LeaderWithID(); leader != address(r.peer) {
-			return fmt.Errorf("%w: leadership is handed over by somebody who does not lead", errHostile)
+			return errNotLeading
 		}
 		return nil
 	}

@@ -31,6 +31,7 @@ type door struct {
 	mu     sync.Mutex
 	rooms  map[identity.NodeID]*room
 	warned map[identity.NodeID]bool
+	asked  time.Time // when others were last asked because of an unknown voter
 }
 
 var (
@@ -84,6 +85,10 @@ func (d *door) receive() {
 	}
 }
 
+// newsTime is how often others are asked at most because a node speaks that is
+// no voter as far as is known here.
+const newsTime = 5 * time.Second
+
 // room is the room of a node, made when it first comes. There are at most as
 // many as the registry has nodes that have offered to vote.
 func (d *door) room(peer identity.NodeID) *room {
@@ -133,10 +138,18 @@ func (d *door) admits(r *room, rpc *raft.RPC) bool {
 	if err == nil {
 		return true
 	}
+	now := time.Now()
 	d.mu.Lock()
 	warn := errors.Is(err, errHostile) && !d.warned[r.peer]
 	d.warned[r.peer] = d.warned[r.peer] || warn
+	ask := errors.Is(err, errNoPart) && now.Sub(d.asked) >= newsTime
+	if ask {
+		d.asked = now
+	}
 	d.mu.Unlock()
+	if ask {
+		d.v.k.Poke() // a newer head may say that it is a voter
+	}
 	if warn {
 		d.v.k.Logger.Warn("a node sends what no voter may send; it is not heard", "node", r.peer, "error", err)
 	} else {

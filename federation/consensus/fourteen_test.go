@@ -76,7 +76,7 @@ func TestFourteenGoAndComeBack(t *testing.T) {
 			} else if len(there) == 3 {
 				want = 3
 			}
-			took := f.within(5*time.Minute, "the voters are there again", func() bool {
+			took := f.within(3*time.Minute, "the voters are there again", func() bool {
 				return len(voters(there[0])) == want && (want == 4 || len(there[0].Keeper.Fresh(context.Background(), 0).Voters) == want)
 			})
 			t.Logf("%d are left, %d vote, after %v", len(there), want, took)
