@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
@@ -26,14 +27,22 @@ const (
 	someRules = `{type: "rule", values: ["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable"]}`
 )
 
-// looks are the two that axe-core takes of a page, without loading it again: both
+// looks are those that axe-core takes of a page, without loading it again: both
 // colours, both widths. In every other language and on every other page they are
-// paired the other way, so each page, and each language, is seen in all four.
-func looks(odd bool) [2]look {
-	if odd {
-		return [2]look{{"dark", 320, allRules}, {"light", 1280, someRules}}
+// paired the other way, so each page, and each language, is seen in all four; with
+// WAYMARK_FULL=1 each page in each language is.
+func looks(odd bool) []look {
+	pairs := [][]look{
+		{{"light", 320, allRules}, {"dark", 1280, someRules}},
+		{{"dark", 320, allRules}, {"light", 1280, someRules}},
 	}
-	return [2]look{{"light", 320, allRules}, {"dark", 1280, someRules}}
+	switch {
+	case os.Getenv("WAYMARK_FULL") == "1":
+		return slices.Concat(pairs...)
+	case odd:
+		return pairs[1]
+	}
+	return pairs[0]
 }
 
 // found is what axe-core says of a page.
