@@ -140,7 +140,7 @@ func (n *Node) runAs(ctx context.Context, m registry.Member, as role) error {
 		if err != nil {
 			return err
 		}
-		o.Own, o.OwnBeat, o.Shared, o.Beat, o.NewerOwn = m.Origin, publisher.SeenBeat, publisher.Shared, publisher.Beat, publisher.Seen
+		o.Own, o.OwnBeat, o.Shared, o.Hold, o.Beat, o.NewerOwn = m.Origin, publisher.SeenBeat, publisher.Shared, publisher.Hold, publisher.Beat, publisher.Seen
 		o.Adopted = func() { n.adopt(publisher, m.Origin) }
 	}
 	if rep, err = replication.New(o); err != nil {

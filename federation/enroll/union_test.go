@@ -406,7 +406,7 @@ func (p *program) member() {
 			l := p.state().Policy().Heads
 			return feed.Rules{Federation: p.state().Federation(), Keys: p.keys(), Now: time.Now(), Limits: feed.Limits{PerMinute: int(l.Burst + l.PerMinute), Records: uint64(l.Records), Bytes: uint64(l.Bytes)}}
 		},
-		Shared: pub.Shared, Beat: pub.Beat, NewerOwn: pub.Seen, OwnBeat: pub.SeenBeat, Adopted: func() { _ = pub.Adopt() },
+		Shared: pub.Shared, Hold: pub.Hold, Beat: pub.Beat, NewerOwn: pub.Seen, OwnBeat: pub.SeenBeat, Adopted: func() { _ = pub.Adopt() },
 		NewRegistry: func(uint64) { p.keeper.Load().Poke() }, Logger: s.logger(),
 	})
 	if err != nil {

@@ -269,12 +269,15 @@ func (r *Replicator) rollback(ctx context.Context, o identity.OriginID) error {
 	if held == nil || held.Epoch != good.Epoch || held.Place() == good || held.N < good.N {
 		return nil
 	}
-	envelope, delta, err := r.undo(view, good)
-	if err == nil && o == r.o.Own {
-		return nil // the publisher goes back before it signs
-	}
-	if err == nil {
-		return r.goBack(ctx, rules, view, envelope, delta)
+	if o == r.o.Own {
+		if err = r.ownUndo(ctx, view, good); err == nil {
+			return nil // the publisher goes back before it signs
+		}
+	} else {
+		envelope, delta, undone := r.undo(view, good)
+		if err = undone; err == nil {
+			return r.goBack(ctx, rules, view, envelope, delta)
+		}
 	}
 	for _, peer := range r.order(o, nil) {
 		release, ok := r.slot(ctx, peer)
@@ -291,6 +294,24 @@ func (r *Replicator) rollback(ctx context.Context, o identity.OriginID) error {
 			r.fault(peer)
 		}
 	}
+	return err
+}
+
+// ownUndo reports whether the publisher of the own feed has a way back from what is
+// kept here. It looks while the publisher does nothing: two that stage the way back
+// of one feed at a time would take it away from each other.
+func (r *Replicator) ownUndo(ctx context.Context, view feed.StoreView, good feed.Place) error {
+	if r.o.Hold != nil {
+		held, release, err := r.o.Hold(ctx)
+		if err != nil {
+			return err
+		}
+		defer release()
+		if held == nil || held.Place() != view.Head().Place() {
+			return nil // it has gone back meanwhile
+		}
+	}
+	_, _, err := r.undo(view, good)
 	return err
 }
 

@@ -61,12 +61,15 @@ type Options struct {
 	Owner       func(identity.NodeID, identity.OriginID) bool // whether a peer belongs to the origin: such peers are asked last; may be nil
 	Docket      Docket                                        // may be nil
 	Shared      func(func())                                  // runs a read of the own feed when its head may be seen; may be nil
-	Beat        func() (*feed.SignedBeat, error)              // signs a beat of the own feed; may be nil
-	OwnBeat     func(*feed.SignedBeat)                        // a peer shows a beat of the own feed, which only a copy of this node or its past signs; may be nil
-	NewerOwn    func(*feed.SignedHead)                        // a peer shows an own head that is newer than what is here, or contradicts it; may be nil
-	Adopted     func()                                        // the own feed was fetched back from a peer, or peers show the same own head as is here; may be nil
-	NewRegistry func(seq uint64)                              // a peer knows more of the registry; may be nil
-	Gossip      func(origin identity.OriginID, head []byte)   // spreads a hint further; may be nil
+	// Hold keeps the publisher of the own feed from it, which holds the head that
+	// is returned, until release is called; may be nil.
+	Hold        func(context.Context) (held *feed.SignedHead, release func(), err error)
+	Beat        func() (*feed.SignedBeat, error)            // signs a beat of the own feed; may be nil
+	OwnBeat     func(*feed.SignedBeat)                      // a peer shows a beat of the own feed, which only a copy of this node or its past signs; may be nil
+	NewerOwn    func(*feed.SignedHead)                      // a peer shows an own head that is newer than what is here, or contradicts it; may be nil
+	Adopted     func()                                      // the own feed was fetched back from a peer, or peers show the same own head as is here; may be nil
+	NewRegistry func(seq uint64)                            // a peer knows more of the registry; may be nil
+	Gossip      func(origin identity.OriginID, head []byte) // spreads a hint further; may be nil
 	Logger      *slog.Logger
 	Now         func() time.Time // this machine's clock; time.Now when nil
 }

@@ -105,7 +105,7 @@ func (p *process) build() error {
 	o := replication.Options{
 		Own: m.origin(), Store: m.disk, Appender: p, Rules: p.rules, RegistrySeq: p.registrySeq,
 		Peers: p.peers, Client: p.tr.Client(), Reset: p.tr.Reset, Owner: p.owner, Docket: p.dock,
-		Shared: p.pub.Shared, Beat: p.pub.Beat, NewerOwn: p.pub.Seen, OwnBeat: p.pub.SeenBeat,
+		Shared: p.pub.Shared, Hold: p.pub.Hold, Beat: p.pub.Beat, NewerOwn: p.pub.Seen, OwnBeat: p.pub.SeenBeat,
 		Adopted:     func() { _ = p.pub.Adopt(); poke(p.tidy) }, // says why not, if not; it is tried again
 		NewRegistry: func(uint64) { poke(p.asked) },
 		Now:         m.now, Logger: log,
