@@ -13,6 +13,7 @@ import (
 
 	"github.com/2ps-project/waymark/federation/feed"
 	"github.com/2ps-project/waymark/federation/feed/feedtest"
+	"github.com/2ps-project/waymark/federation/identity"
 	"github.com/2ps-project/waymark/federation/replication"
 )
 
@@ -75,6 +76,58 @@ func TestGoingBack(t *testing.T) {
 		if ada.n(s.good) != s.place.N+2 {
 			t.Error("the own feed is the publisher's business")
 		}
+	})
+}
+
+// busy is a store that tells when the way back of a feed is staged.
+type busy struct {
+	feed.Store
+	undo func(identity.OriginID)
+}
+
+func (b busy) Undo(o identity.OriginID, to *feed.SignedHead) (feed.Delta, error) {
+	b.undo(o)
+	return b.Store.Undo(o, to)
+}
+
+// TestThePublisherGoesBackAlone: while the publisher of the own feed goes back, the
+// replicator stages nothing of that feed: it would drop what the publisher has staged.
+func TestThePublisherGoesBackAlone(t *testing.T) {
+	scene(t, func(p *play) {
+		turn := make(chan struct{}, 1)
+		looked := make(chan struct{}, 1)
+		store := feedtest.NewMemory()
+		own := p.f.Member("ada").Origin
+		ada := p.start("ada", store, nil, func(o *replication.Options) {
+			o.Hold = func(ctx context.Context) (*feed.SignedHead, func(), error) {
+				turn <- struct{}{}
+				view, err := store.View(own)
+				if err != nil {
+					return nil, nil, err
+				}
+				defer view.Close()
+				return view.Head(), func() { <-turn }, nil
+			}
+			o.Store = busy{store, func(o identity.OriginID) {
+				if o == own && len(turn) == 0 {
+					t.Error("the way back is staged beside the publisher")
+				}
+				select {
+				case looked <- struct{}{}:
+				default:
+				}
+			}}
+		})
+		s := theft(p, ada)
+		turn <- struct{}{} // the publisher is at work
+		p.f.Bump("ada", &s.place)
+		ada.rep.Poke()
+		time.Sleep(2 * time.Minute)
+		if len(looked) != 0 {
+			t.Error("the replicator did not wait for the publisher")
+		}
+		<-turn
+		p.within(2*time.Minute, "then it looks whether there is a way back", func() bool { return len(looked) == 1 })
 	})
 }
 
