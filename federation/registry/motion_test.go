@@ -361,14 +361,14 @@ func FuzzMotion(f *testing.F) {
 	before := w.Encode()
 	f.Fuzz(func(t *testing.T, kind byte, payload []byte) {
 		if len(payload) > registry.MaxCommand/2 {
-			t.Skip()
+			return // larger than any command may be
 		}
 		c := registry.Command{
 			Version: registry.Version, Federation: w.Federation(), Kind: kinds[int(kind)%len(kinds)], ID: registry.NewID(), Base: w.Seq(), Payload: payload,
 		}
 		b, err := c.Sign(w.Members["PL"].Keys.Admin)
 		if err != nil {
-			t.Skip()
+			return // what is no CBOR cannot be signed
 		}
 		next, err := w.Apply(registry.Entry{Time: w.Time(), Command: b})
 		if string(w.Encode()) != string(before) {
