@@ -99,19 +99,7 @@ func (c *Catalog) batch(view feed.StoreView, country string, staged []feed.Chang
 		}
 		return nil
 	})
-	work.Go(func() error {
-		defer close(docs)
-		for batch := range records {
-			made, err := c.read(batch, country, s)
-			if err != nil {
-				return err
-			}
-			if !send(ctx, docs, made) {
-				return nil
-			}
-		}
-		return nil
-	})
+	work.Go(func() error { return c.readAll(ctx, records, docs, country, s) })
 	work.Go(func() error {
 		for batch := range docs {
 			built, err := c.o.Index.Build(batch.Put)
@@ -202,19 +190,7 @@ func (c *Catalog) fill(view feed.StoreView, country string, s *side, seen map[uu
 		touched, err = c.unread(ctx, view, s, records)
 		return err
 	})
-	work.Go(func() error {
-		defer close(docs)
-		for batch := range records {
-			made, err := c.read(batch, country, s)
-			if err != nil {
-				return err
-			}
-			if !send(ctx, docs, made) {
-				return nil
-			}
-		}
-		return nil
-	})
+	work.Go(func() error { return c.readAll(ctx, records, docs, country, s) })
 	work.Go(func() error {
 		for batch := range docs {
 			if seen != nil {
@@ -278,6 +254,21 @@ type unread struct {
 	at  spot
 	raw []byte // nil when there is none any more
 	op  feed.Op
+}
+
+// readAll makes documents of the records that come in, and closes docs at the end.
+func (c *Catalog) readAll(ctx context.Context, records <-chan []unread, docs chan<- search.Batch, country string, s *side) error {
+	defer close(docs)
+	for batch := range records {
+		made, err := c.read(batch, country, s)
+		if err != nil {
+			return err
+		}
+		if !send(ctx, docs, made) {
+			return nil
+		}
+	}
+	return nil
 }
 
 // read makes documents of many records, on all processors: it is most of the
