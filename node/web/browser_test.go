@@ -5,6 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -26,6 +29,7 @@ import (
 
 	"github.com/2ps-project/waymark/node/listing"
 	"github.com/2ps-project/waymark/node/locale"
+	"github.com/2ps-project/waymark/node/web"
 	"github.com/2ps-project/waymark/node/web/page"
 	"github.com/2ps-project/waymark/node/web/webtest"
 )
@@ -83,8 +87,10 @@ func browser(t *testing.T) context.Context {
 	if err := chromedp.Do(tab); err != nil {
 		t.Fatalf("chromium does not start: %v", err)
 	}
-	tab, cancel = context.WithTimeout(tab, 9*time.Minute)
-	t.Cleanup(cancel)
+	if end, ok := t.Deadline(); ok { // what hangs is told before the test binary is killed
+		tab, cancel = context.WithDeadline(tab, end.Add(-10*time.Second))
+		t.Cleanup(cancel)
+	}
 	return tab
 }
 
@@ -130,8 +136,36 @@ func everything(t *testing.T) string {
 			Others: []page.Elsewhere{{Country: "DE", Name: "Example Clinic", URL: "https://de.example.org/"}, {Country: "LT", Name: "Example University", URL: "https://lt.example.org/"}},
 		}
 	}
-	address, _ := start(t, opt)
-	return address
+	s, err := web.New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(crowded(s.Public()))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// crowded answers at /{lang}/busy as if very much had just been asked for from
+// where the reader is.
+func crowded(site http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		home, busy := strings.CutSuffix(r.URL.Path, "busy")
+		if !busy {
+			site.ServeHTTP(w, r)
+			return
+		}
+		r.URL.Path, r.RemoteAddr = home, "192.0.2.1:4000"
+		for {
+			answer := httptest.NewRecorder()
+			site.ServeHTTP(answer, r)
+			if answer.Code == http.StatusTooManyRequests {
+				maps.Copy(w.Header(), answer.Header())
+				w.WriteHeader(answer.Code)
+				_, _ = w.Write(answer.Body.Bytes())
+				return
+			}
+		}
+	})
 }
 
 // reports takes every report and forgets it.
@@ -173,6 +207,7 @@ func visits(language string) []visit {
 		{name: "results of a silent country", path: home + "in/lt", press: "main form button", until: "#narrow"},
 		{name: "country without a partner", path: home + "in/nz"},
 		{name: "no such page", path: home + "no/such/page"},
+		{name: "too many requests", path: home + "busy", until: fault},
 		{name: "not a form", path: home, post: home + "search", plain: true, until: fault},
 		{name: "not this way", path: home, post: home + "in/pl", until: fault},
 		{name: "too much text", path: home, post: home + "search", fields: map[string]string{"q": strings.Repeat("x", 17_000)}, until: fault},

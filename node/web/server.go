@@ -134,7 +134,7 @@ func front(pages *public.Site, answers http.Handler) (http.Handler, error) {
 			// lock its own readers out for longer.
 			w.Header().Set("Strict-Transport-Security", "max-age=7776000")
 		}
-		if !limit.allow(r.RemoteAddr) {
+		if !pages.Always(r.URL.Path) && !limit.allow(r.RemoteAddr) {
 			if api.Owns(r.URL.Path) {
 				api.Busy(w, limitWait)
 				return

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -233,7 +234,7 @@ func TestTooManyRequests(t *testing.T) {
 	}
 	refused := 0
 	for range 400 {
-		if ask("192.0.2.1:4000", "/leave").Code == http.StatusTooManyRequests {
+		if ask("192.0.2.1:4000", "/robots.txt").Code == http.StatusTooManyRequests {
 			refused++
 		}
 	}
@@ -247,6 +248,45 @@ func TestTooManyRequests(t *testing.T) {
 		}
 		if w := ask("192.0.2.2:4000", path); w.Code != http.StatusOK {
 			t.Errorf("%s: a stranger gets the status %d", path, w.Code)
+		}
+	}
+}
+
+// However much was asked for, the way out is open, and the page that says "wait"
+// has its colours: what it needs is answered too.
+func TestTheWayOutIsNeverRefused(t *testing.T) {
+	s, err := web.New(options(t, webtest.New(t, 1, "PL")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(path string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.RemoteAddr = "192.0.2.1:4000"
+		w := httptest.NewRecorder()
+		s.Public().ServeHTTP(w, r)
+		return w
+	}
+	var page *httptest.ResponseRecorder
+	for range 400 {
+		if page = ask("/en/"); page.Code == http.StatusTooManyRequests {
+			break
+		}
+	}
+	if page.Code != http.StatusTooManyRequests {
+		t.Fatalf("the last of 400 has the status %d", page.Code)
+	}
+	needed := regexp.MustCompile(`(?:href|src)="(/[a-z]+\.[0-9a-f]+\.[a-z]+)"`).FindAllStringSubmatch(page.Body.String(), -1)
+	if len(needed) != 3 {
+		t.Fatalf("the page needs %q, want a stylesheet, an icon and a script", needed)
+	}
+	for range 400 {
+		for _, n := range needed {
+			if w := ask(n[1]); w.Code != http.StatusOK {
+				t.Fatalf("%s: status %d", n[1], w.Code)
+			}
+		}
+		if w := ask("/leave"); w.Code != http.StatusOK {
+			t.Fatalf("/leave: status %d", w.Code)
 		}
 	}
 }

@@ -29,6 +29,9 @@ var calendar = template.Must(template.New("leave").Parse(`<!doctype html>
 
 var calendarSheet = page.NewAsset("calendar", "css", "text/css; charset=utf-8", []byte(`:root{color-scheme:light dark;font:110%/1.6 Georgia,"Times New Roman",serif}html{background:Canvas;color:CanvasText}a{color:LinkText}body{max-width:34rem;margin:3rem auto;padding:0 1rem;text-align:center}table{width:100%;border-collapse:collapse}th{font-weight:400;opacity:.8}td{padding:.5rem 0;border-top:1px solid #8885}b{border-bottom:.2rem solid}`))
 
+// leavePath is where this site's own way out is.
+const leavePath = "/leave"
+
 type date struct {
 	Text  string
 	Today bool

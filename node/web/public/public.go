@@ -114,7 +114,7 @@ func New(opt Options) (*Site, error) {
 // routes is the map of the site.
 func (s *Site) routes() {
 	s.mux.HandleFunc("/{$}", s.only(s.front, http.MethodGet))
-	s.mux.HandleFunc("/leave", s.only(s.leave, http.MethodGet))
+	s.mux.HandleFunc(leavePath, s.only(s.leave, http.MethodGet))
 	s.mux.HandleFunc("/robots.txt", s.only(s.robots, http.MethodGet))
 	s.mux.HandleFunc("/sitemap.xml", s.only(s.sitemap, http.MethodGet))
 	s.mux.HandleFunc("/.well-known/security.txt", s.only(s.security, http.MethodGet))
@@ -261,6 +261,14 @@ func (s *Site) fault(w http.ResponseWriter, l *locale.Language, err error) {
 		s.opt.Logger.Error("the catalog could not answer a page", "kind", fmt.Sprintf("%T", err))
 		s.fail(w, l, http.StatusInternalServerError)
 	}
+}
+
+// Always tells whether a path is answered however much is asked for: the way out,
+// and the stylesheet and the icon without which the page that says "wait" could not
+// be read. They cost less than a refusal.
+func (s *Site) Always(path string) bool {
+	_, asset := s.assets[path]
+	return asset || path == leavePath
 }
 
 // Busy answers a reader over whose connection too much is asked for.
