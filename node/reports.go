@@ -196,8 +196,11 @@ func (a *admin) Reports(ctx context.Context) (control.Reports, error) {
 	if m, in := n.self(); in && !n.publishes(m) {
 		return control.Reports{}, n.errMirror(m)
 	}
-	list, unreadable, err := n.reports.List()
-	out := control.Reports{Reports: []control.Report{}, Unreadable: unreadable}
+	list, locked, err := n.reports.List()
+	out := control.Reports{Reports: []control.Report{}, Unreadable: len(locked), Locked: []control.Locked{}}
+	for _, r := range locked {
+		out.Locked = append(out.Locked, control.Locked{ID: r.ID.String(), Day: r.Day.Time().Format(time.DateOnly)})
+	}
 	for _, r := range list {
 		c := control.Report{ID: r.ID.String(), Listing: r.Listing, Choice: r.Choice, Text: r.Text, Day: r.Day.Time().Format(time.DateOnly)}
 		if p, err := n.Get(ctx, r.Listing); err == nil {
@@ -213,12 +216,15 @@ func (a *admin) Reports(ctx context.Context) (control.Reports, error) {
 // DropReports implements [control.Desk].
 func (a *admin) DropReports(_ context.Context, ids []string) (control.Dropped, error) {
 	n := (*Node)(a)
-	list, _, err := n.reports.List()
+	list, locked, err := n.reports.List()
 	if err != nil {
 		return control.Dropped{}, err
 	}
 	known := map[string]report.ID{}
 	for _, r := range list {
+		known[r.ID.String()] = r.ID
+	}
+	for _, r := range locked {
 		known[r.ID.String()] = r.ID
 	}
 	var drop []report.ID

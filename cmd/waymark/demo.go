@@ -17,7 +17,7 @@ func (m *Main) demoCommand() *cobra.Command {
 interrupted. Prints one line for each country and then "ready". Country i, from 0,
 uses the port base-port+10*i for its pages, +1, +2 and +6 as every node does, and
 the directory DIR/<code>, which is a node like any other: waymark status --dir
-DIR/pl. Without --dir everything is removed at the end.`,
+DIR/PL. Without --dir everything is removed at the end.`,
 		Args: noArgs,
 	}
 	f := cmd.Flags()

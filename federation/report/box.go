@@ -207,12 +207,19 @@ func (b *Box) put(id ID, v value) error {
 	return nil
 }
 
+// Locked is a report that the present key does not open.
+type Locked struct {
+	ID  ID
+	Day feed.Day
+}
+
 // List returns the reports to this country that nobody has dropped, the oldest
-// day first, and how many cannot be opened with its present key.
-func (b *Box) List() (list []Report, unreadable int, err error) {
+// day first: those that can be read, and those that cannot be opened with its
+// present key.
+func (b *Box) List() (list []Report, locked []Locked, err error) {
 	self, in := b.o.Self()
 	if !in || !self.Publisher {
-		return nil, 0, nil
+		return nil, nil, nil
 	}
 	err = b.each(func(id ID, v value) error {
 		if v.To != self.Origin || len(v.Sealed) == 0 || b.old(v.Day) {
@@ -220,7 +227,7 @@ func (b *Box) List() (list []Report, unreadable int, err error) {
 		}
 		r, err := open(self, id, v.Day, v.Sealed)
 		if err != nil {
-			unreadable++
+			locked = append(locked, Locked{id, v.Day})
 			return nil
 		}
 		list = append(list, r)
@@ -229,7 +236,10 @@ func (b *Box) List() (list []Report, unreadable int, err error) {
 	slices.SortFunc(list, func(x, y Report) int {
 		return cmp.Or(cmp.Compare(x.Day, y.Day), cmp.Compare(x.Listing, y.Listing), slices.Compare(x.ID[:], y.ID[:]))
 	})
-	return list, unreadable, err
+	slices.SortFunc(locked, func(x, y Locked) int {
+		return cmp.Or(cmp.Compare(x.Day, y.Day), slices.Compare(x.ID[:], y.ID[:]))
+	})
+	return list, locked, err
 }
 
 func open(self Self, id ID, day feed.Day, sealed []byte) (Report, error) {

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/2ps-project/waymark/federation/feed"
 	"github.com/2ps-project/waymark/federation/identity"
 	"github.com/2ps-project/waymark/federation/report"
 )
@@ -167,9 +168,9 @@ func (p *place) Fetch(_ context.Context, from identity.NodeID, done []byte) ([]b
 // list is what the editors see, as choice and text.
 func (p *place) list(t *testing.T) (out []string, ids []report.ID) {
 	t.Helper()
-	all, unreadable, err := p.box.List()
-	if err != nil || unreadable != 0 {
-		t.Fatal(err, unreadable)
+	all, locked, err := p.box.List()
+	if err != nil || len(locked) != 0 {
+		t.Fatal(err, locked)
 	}
 	for _, r := range all {
 		out, ids = append(out, r.Choice+": "+r.Text), append(ids, r.ID)
@@ -422,8 +423,8 @@ func TestAMachineIsReplaced(t *testing.T) {
 		fresh.origin, old.mirror = old.origin, true
 		time.Sleep(24 * time.Hour)
 		a.box.HandOver(t.Context())
-		if list, unreadable, err := fresh.box.List(); len(list) != 0 || unreadable != 1 || err != nil || len(a.kept) != 0 {
-			t.Errorf("%d can be read, %d cannot, %v; the sender keeps %d", len(list), unreadable, err, len(a.kept))
+		if list, locked, err := fresh.box.List(); len(list) != 0 || len(locked) != 1 || err != nil || len(a.kept) != 0 {
+			t.Errorf("%d can be read, %d cannot, %v; the sender keeps %d", len(list), len(locked), err, len(a.kept))
 		}
 		key := fresh.key
 		fresh.key = old.key // the old file was put back
@@ -447,6 +448,36 @@ func TestAMachineIsReplaced(t *testing.T) {
 			if bytes.Contains(raw, []byte("money")) {
 				t.Error("what travels can be read")
 			}
+		}
+	})
+}
+
+// What nobody can read any more can be dropped, and does not come again when the
+// old machine turns up.
+func TestWhatCannotBeReadCanBeDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		a, old := w.add(t, 1), w.add(t, 2)
+		submit(t, a, old, report.Unsafe, secret)
+		fresh := w.add(t, 3)
+		fresh.origin, old.mirror = old.origin, true
+		submitted := feed.DayOf(time.Now())
+		time.Sleep(24 * time.Hour)
+		a.box.HandOver(t.Context())
+		_, locked, err := fresh.box.List()
+		if err != nil || len(locked) != 1 || locked[0].Day != submitted {
+			t.Fatal(locked, err)
+		}
+		if n, err := fresh.box.Drop(locked[0].ID); n != 1 || err != nil {
+			t.Errorf("%d dropped, %v", n, err)
+		}
+		fresh.open(t) // a restart
+		for range 2 {
+			fresh.box.HandOver(t.Context())
+			old.box.HandOver(t.Context())
+		}
+		if have, _ := fresh.list(t); len(have) != 0 || len(old.kept) != 0 {
+			t.Errorf("it is back: %q; the old machine has %d", have, len(old.kept))
 		}
 	})
 }

@@ -10,7 +10,8 @@ type Desk interface {
 	// Reports are what readers said is wrong with own listings, the oldest first.
 	Reports(ctx context.Context) (Reports, error)
 
-	// DropReports removes reports that somebody has looked into, all or none.
+	// DropReports removes reports that somebody has looked into, or that nobody can
+	// read, all or none.
 	DropReports(ctx context.Context, ids []string) (Dropped, error)
 }
 
@@ -27,7 +28,14 @@ type Report struct {
 // Reports is the list.
 type Reports struct {
 	Reports    []Report `json:"reports"`    // never null
-	Unreadable int      `json:"unreadable"` // sealed to a key that this node no longer has
+	Unreadable int      `json:"unreadable"` // how many there are beside them, sealed to a key that this node no longer has
+	Locked     []Locked `json:"locked"`     // those; never null
+}
+
+// Locked is a report that nobody here can read. It can be dropped like any other.
+type Locked struct {
+	ID  string `json:"id"`
+	Day string `json:"day"` // 2026-11-29, UTC
 }
 
 // Dropped is how many reports were removed.

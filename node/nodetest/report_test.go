@@ -3,15 +3,19 @@ package nodetest_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/2ps-project/waymark/config"
+	"github.com/2ps-project/waymark/federation/identity"
 	"github.com/2ps-project/waymark/node/control"
 	"github.com/2ps-project/waymark/node/nodetest"
 )
@@ -99,6 +103,56 @@ func TestAReportReachesItsCountry(t *testing.T) {
 		if strings.Contains(log.String(), word) {
 			t.Errorf("%q is in the log", word)
 		}
+	}
+}
+
+// TestAReportThatNobodyCanReadIsDropped: the key to which it was sealed was lost
+// while it lay there. The list names it, and it can be dropped by its name.
+func TestAReportThatNobodyCanReadIsDropped(t *testing.T) {
+	o := nodetest.DemoOptions{Countries: []string{"PL"}, Listings: 1, Dir: t.TempDir(), BasePort: freeBase(t, 1)}
+	f, err := nodetest.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := f.Nodes()[0].Admin().Listings(t.Context(), control.Filter{State: "published"})
+	if err != nil || len(all) == 0 {
+		t.Fatal(all, err)
+	}
+	answer, err := http.PostForm(f.Nodes()[0].URL()+"/pl/report/"+all[0].ID, url.Values{"choice": {"closed"}})
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("%v, %v", answer, err)
+	}
+	_ = answer.Body.Close()
+	if r, err := f.Nodes()[0].Admin().Reports(t.Context()); err != nil || len(r.Reports) != 1 || r.Locked == nil || len(r.Locked) != 0 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if err := f.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	other, err := identity.GenerateSeal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(o.Dir, "PL", "keys", "seal.key")
+	if err := errors.Join(os.Remove(file), other.Save(file)); err != nil {
+		t.Fatal(err)
+	}
+	if f, err = nodetest.Start(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	admin := f.Nodes()[0].Admin()
+	r, err := admin.Reports(t.Context())
+	if err != nil || len(r.Reports) != 0 || r.Unreadable != 1 || len(r.Locked) != 1 || r.Locked[0].Day == "" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if d, err := admin.DropReports(t.Context(), []string{r.Locked[0].ID}); err != nil || d.Dropped != 1 {
+		t.Error(d, err)
+	}
+	if r, err := admin.Reports(t.Context()); err != nil || r.Unreadable != 0 || len(r.Locked) != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if err := f.Stop(); err != nil {
+		t.Fatal(err)
 	}
 }
 
