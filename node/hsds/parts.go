@@ -113,6 +113,10 @@ func ListItem(object string, m map[string]any, inner ...string) listing.Document
 	}
 	id, _ := item["id"].(string)
 	complete(object, item, seed{name: id})
+	if service, ok := item["service"].(map[string]any); ok { // of a place; HSDS lists it and its schema does not know it
+		id, _ := service["id"].(string)
+		complete("service", service, seed{name: id})
+	}
 	return item
 }
 

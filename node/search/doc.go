@@ -95,7 +95,7 @@ const (
 	ServiceType Facet = "service_type"
 
 	Freshness Facet = "freshness" // fresh, due, stale, demoted, lapsed; by the time of the query
-	Age       Facet = "age"       // 12-17, 18-20, 21+; a question may also name an age in years, such as 15
+	Age       Facet = "age"       // 12-17, 18-20, 21+; a question may also name an age in years, 15, or a range, 30-45
 	OpenNow   Facet = "open_now"  // true, false, not_stated; by the time of the query
 
 	// Country and Language are filters that are counted like facets: the

@@ -77,12 +77,25 @@ func facetValue(f Facet, v string) (string, error) {
 		if slices.ContainsFunc(ageBands[:], func(b ageBand) bool { return b.name == v }) {
 			return v, nil
 		}
-		if n, err := strconv.Atoi(v); err == nil && n >= 0 && n <= 150 {
-			return strconv.Itoa(n), nil
+		if lo, hi, ok := years(v); ok && lo == hi {
+			return strconv.Itoa(lo), nil
+		} else if ok {
+			return fmt.Sprintf("%d-%d", lo, hi), nil
 		}
-		return "", fmt.Errorf("%w: age is 12-17, 18-20, 21+ or a number of years, not %q", ErrBadQuery, printable(v, 32))
+		return "", fmt.Errorf("%w: age is 12-17, 18-20, 21+, a number of years or a range such as 30-45, not %q", ErrBadQuery, printable(v, 32))
 	}
 	return v, nil
+}
+
+// years reads an age, "15", or a range of ages, "30-45", both inclusive.
+func years(v string) (lo, hi int, ok bool) {
+	from, to, ranged := strings.Cut(v, "-")
+	if !ranged {
+		to = from
+	}
+	lo, err1 := strconv.Atoi(from)
+	hi, err2 := strconv.Atoi(to)
+	return lo, hi, err1 == nil && err2 == nil && 0 <= lo && lo <= hi && hi <= 150
 }
 
 // ageBand is a range of ages in years, both inclusive.

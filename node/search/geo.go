@@ -8,8 +8,8 @@ func (p Point) valid() bool {
 	return p.Latitude >= -90 && p.Latitude <= 90 && p.Longitude >= -180 && p.Longitude <= 180
 }
 
-// kilometres returns the great circle distance by the haversine formula.
-func kilometres(a, b Point) float64 {
+// Kilometres returns the great circle distance by the haversine formula.
+func Kilometres(a, b Point) float64 {
 	const rad = math.Pi / 180
 	sinLat := math.Sin((b.Latitude - a.Latitude) * rad / 2)
 	sinLon := math.Sin((b.Longitude - a.Longitude) * rad / 2)

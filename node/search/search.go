@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -324,8 +323,8 @@ func (e *evaluation) having(p *part, f int, list []string) docBits {
 		case Age:
 			if i := slices.IndexFunc(ageBands[:], func(b ageBand) bool { return b.name == v }); i >= 0 {
 				set = &s.bands[i]
-			} else if n, err := strconv.Atoi(v); err == nil {
-				set = &docSet{bits: s.aged(n, n)}
+			} else if lo, hi, ok := years(v); ok {
+				set = &docSet{bits: s.aged(lo, hi)}
 			}
 		default:
 			set = s.facets[slices.Index(storedNames[:], facetNames[f])].of(v)
@@ -439,16 +438,16 @@ func (e *evaluation) list(f int) []Count {
 	return limit(list, maxCounts)
 }
 
-// countAge counts an age in years, which is no band and so was not counted.
+// countAge counts an age or a range of ages, which is no band and so was not counted.
 func (e *evaluation) countAge(f int, v string) int {
-	n, err := strconv.Atoi(v)
-	if f != facetAge || err != nil {
+	lo, hi, ok := years(v)
+	if f != facetAge || !ok {
 		return 0
 	}
 	total := 0
 	for i := range e.parts {
 		p := &e.parts[i]
-		total += p.ages.shared(p.view.seg.aged(n, n))
+		total += p.ages.shared(p.view.seg.aged(lo, hi))
 	}
 	return total
 }

@@ -198,7 +198,7 @@ func searchPlaces(points []place, cell uint32) int {
 func (s *segment) nearest(p Point, doc uint32) float64 {
 	best := -1.0
 	for _, q := range s.pts[s.ptOff[doc]:s.ptOff[doc+1]] {
-		if d := kilometres(p, q); best < 0 || d < best {
+		if d := Kilometres(p, q); best < 0 || d < best {
 			best = d
 		}
 	}

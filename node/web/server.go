@@ -142,11 +142,9 @@ func front(pages *public.Site, answers http.Handler) (http.Handler, error) {
 			pages.Busy(w, r, limitWait)
 			return
 		}
-		if !api.Streams(r) {
-			ctx, cancel := context.WithTimeout(r.Context(), answerTimeout)
-			defer cancel()
-			r = r.WithContext(ctx)
-		}
+		ctx, cancel := context.WithTimeout(r.Context(), answerTimeout)
+		defer cancel()
+		r = r.WithContext(ctx)
 		if api.Owns(r.URL.Path) {
 			machines.ServeHTTP(w, r)
 			return

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -287,6 +288,22 @@ func TestTheWayOutIsNeverRefused(t *testing.T) {
 		}
 		if w := ask("/leave"); w.Code != http.StatusOK {
 			t.Fatalf("/leave: status %d", w.Code)
+		}
+	}
+}
+
+// TestHEADSaysNoOtherLength: the length that HEAD says is that of the answer to GET,
+// or it says none.
+func TestHEADSaysNoOtherLength(t *testing.T) {
+	public, _ := start(t, options(t, webtest.New(t, 30, "PL")))
+	for _, path := range []string{"/hsds", "/hsds/services", "/hsds/profile", "/hsds/openapi.json", "/api/countries"} {
+		for _, encoding := range []string{"", "gzip", "zstd"} {
+			got, sent := fetch(t, http.MethodGet, public+path, "Accept-Encoding", encoding)
+			head, body := fetch(t, http.MethodHead, public+path, "Accept-Encoding", encoding)
+			said := head.Header.Get("Content-Length")
+			if got.StatusCode != 200 || head.StatusCode != 200 || len(body) > 0 || said != "" && said != strconv.Itoa(len(sent)) || encoding == "" && said == "" {
+				t.Errorf("%s %q: HEAD is %d and says %q, GET is %d and sends %d", path, encoding, head.StatusCode, said, got.StatusCode, len(sent))
+			}
 		}
 	}
 }

@@ -269,6 +269,9 @@ func (a *API) sendAs(w http.ResponseWriter, r *http.Request, kind string, body [
 		}
 	}
 	h.Set("Content-Type", kind)
+	if r.Method == http.MethodHead && r.Header.Get("Accept-Encoding") != "" {
+		return // GET may be compressed: its length is not known here
+	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body)
 }
@@ -291,9 +294,28 @@ type Problem struct {
 	Detail    string `json:"detail"`
 	Parameter string `json:"parameter,omitempty"` // which one is wrong
 	Nearest   string `json:"nearest,omitempty"`   // what was probably meant
+	Errors    []part `json:"errors,omitempty"`    // all that is wrong, where it is more than one thing
 
 	Country string  `json:"country,omitempty"` // of a listing that is hidden: who publishes it
 	Hidden  *Hiding `json:"hidden,omitempty"`  // and why it is not shown
+}
+
+// part is one of the things that are wrong with a question.
+type part struct {
+	Parameter string `json:"parameter,omitempty"`
+	Nearest   string `json:"nearest,omitempty"`
+	Detail    string `json:"detail"`
+}
+
+// badQuestion names everything that is wrong with a question.
+func badQuestion(bad *QueryError) Problem {
+	p := Problem{Status: http.StatusBadRequest, Title: "Bad question", Detail: bad.Detail, Parameter: bad.Parameter, Nearest: bad.Nearest}
+	if len(bad.More) > 0 {
+		for _, e := range append([]*QueryError{bad}, bad.More...) {
+			p.Errors = append(p.Errors, part{e.Parameter, e.Nearest, e.Detail})
+		}
+	}
+	return p
 }
 
 // Write sends the problem.
@@ -331,7 +353,7 @@ func (a *API) fault(w http.ResponseWriter, err error) {
 	p := internal()
 	switch {
 	case errors.As(err, &bad):
-		p = Problem{Status: http.StatusBadRequest, Title: "Bad question", Detail: bad.Detail, Parameter: bad.Parameter, Nearest: bad.Nearest}
+		p = badQuestion(bad)
 	case errors.As(err, &facet):
 		p = Problem{Status: http.StatusBadRequest, Title: "Unknown facet", Detail: facet.Error(), Parameter: facet.Name, Nearest: string(facet.Nearest)}
 	case errors.Is(err, search.ErrBadQuery):
@@ -342,7 +364,7 @@ func (a *API) fault(w http.ResponseWriter, err error) {
 		p = Problem{Status: http.StatusNotFound, Title: "Not shown here", Country: hidden.Country, Hidden: hiding(hidden.Hiding),
 			Detail: "This node holds the listing and does not show it. Who decided that, since when and why stands beside this."}
 	case errors.Is(err, listing.ErrNotFound):
-		p = Problem{Status: http.StatusNotFound, Title: "Not found", Detail: "There is no listing with this id here. It may have been withdrawn."}
+		p = Problem{Status: http.StatusNotFound, Title: "Not found", Detail: "There is nothing with this id here. It may have been withdrawn."}
 	case errors.Is(err, errTooLarge):
 		p = Problem{Status: http.StatusRequestEntityTooLarge, Title: "Too large", Detail: fmt.Sprintf("A question may have at most %d bytes.", MaxBody)}
 	case errors.Is(err, errType):

@@ -1,9 +1,11 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -80,7 +82,7 @@ var hsdsLists = []hsdsList{
 	},
 	{
 		name: "service_at_locations", object: "service_at_location", params: append([]string{"postcode", "proximity"}, filters...), inner: []string{"service", "location"},
-		rows: keyRows(hsds.KeyLocation), item: (*API).placeItem,
+		rows: (*API).placeRows, item: (*API).placeItem,
 	},
 	{
 		name: "taxonomies", object: "taxonomy", inner: []string{},
@@ -279,6 +281,57 @@ func keyRows(kind string) func(*API, context.Context, hsdsAsk, int, int) ([]stri
 	}
 }
 
+// maxPlacesLooked is how many places one question may have looked at.
+const maxPlacesLooked = 20_000
+
+// placeRows are the places of the services that answer. Where a place was asked
+// for, each is looked at: a service that is given in two towns answers for both.
+func (a *API) placeRows(ctx context.Context, ask hsdsAsk, from, to int) (ids []string, total int, snapshot string, err error) {
+	if ask.postcode == "" && ask.q.Near == nil {
+		return keyRows(hsds.KeyLocation)(a, ctx, ask, from, to)
+	}
+	all, snapshot, err := a.opt.Catalog.Keys(ctx, ask.q, hsds.KeyLocation)
+	if err != nil {
+		return nil, 0, "", err
+	}
+	if len(all) > maxPlacesLooked {
+		return nil, 0, "", &QueryError{Detail: fmt.Sprintf("More than %d places would have to be looked at. Ask for a smaller radius.", maxPlacesLooked)}
+	}
+	for _, id := range all {
+		p, err := a.owner(ctx, ask, hsds.KeyLocation+id)
+		if gone(err) {
+			continue
+		}
+		if err = cmp.Or(err, ctx.Err()); err != nil {
+			return nil, 0, "", err
+		}
+		if ask.there(p.Listing, slices.Index(hsds.Places(p.Listing), id)) {
+			ids = append(ids, id)
+		}
+	}
+	return slice(ids, from, to), len(ids), snapshot, nil
+}
+
+// there tells whether the i-th place of a listing is where the question asks. One
+// whose address is protected is where its region is.
+func (ask hsdsAsk) there(l *listing.Listing, i int) bool {
+	if i < 0 {
+		return false
+	}
+	at := l.ServiceAtLocations[i].Location
+	if ask.q.Near == nil {
+		return at != nil && slices.ContainsFunc(at.Addresses, func(x listing.Address) bool { return hsds.Postcode(x.PostalCode) == ask.postcode })
+	}
+	var lat, lon *float64
+	if at != nil {
+		lat, lon = at.Latitude, at.Longitude
+	}
+	if (lat == nil || lon == nil) && l.Region != nil {
+		lat, lon = l.Region.Latitude, l.Region.Longitude
+	}
+	return lat != nil && lon != nil && search.Kilometres(*ask.q.Near, search.Point{Latitude: *lat, Longitude: *lon}) <= ask.q.RadiusKM
+}
+
 func slice(list []string, from, to int) []string {
 	if to < 0 {
 		return list
@@ -301,6 +354,8 @@ func (a *API) owner(ctx context.Context, ask hsdsAsk, key string) (listing.Publi
 // maxServices bounds the services of one organization in one answer.
 const maxServices = 1000
 
+// organizationItem is an organization with its services where whole ones are asked
+// for: each as in a list, or with full_service as it is alone.
 func (a *API) organizationItem(ctx context.Context, ask hsdsAsk, id string) (listing.Document, error) {
 	p, err := a.owner(ctx, ask, hsds.KeyOrganization+id)
 	if err != nil {
@@ -310,7 +365,7 @@ func (a *API) organizationItem(ctx context.Context, ask hsdsAsk, id string) (lis
 	if !ok {
 		return nil, listing.ErrNotFound
 	}
-	if !ask.fullService {
+	if !ask.full && !ask.fullService {
 		return o, nil
 	}
 	refs, _, err := a.opt.Catalog.Whole(ctx, search.Query{
@@ -322,6 +377,9 @@ func (a *API) organizationItem(ctx context.Context, ask hsdsAsk, id string) (lis
 	services := make([]any, 0, len(refs))
 	for _, ref := range refs[:min(len(refs), maxServices)] {
 		d, err := a.serviceItem(ctx, ask, ref.ID)
+		if err == nil && !ask.fullService {
+			d = hsds.ListItem("service", d)
+		}
 		if err == nil {
 			services = append(services, map[string]any(d))
 		} else if !gone(err) {

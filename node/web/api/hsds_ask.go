@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -28,29 +29,39 @@ type hsdsAsk struct {
 	proximity     float64 // metres; 0 = not asked
 }
 
+// maxID is how long an id that is asked for can be, in bytes.
+const maxID = 100
+
 // common are the parameters of every list.
 var common = []string{"search", "page", "per_page", "format", "snapshot"}
 
-// parseHSDS reads the parameters of a list. One that the list does not have is
-// refused, since leaving it out would answer another question.
+// parseHSDS reads the parameters of a list and names everything that is wrong with
+// them at once. One that the list does not have is refused, and one that stands
+// there twice, since leaving one out would answer another question.
 func parseHSDS(v url.Values, l hsdsList, now time.Time) (hsdsAsk, error) {
 	ask := hsdsAsk{page: 1, perPage: DefaultPer, q: search.Query{Now: now, Order: search.ByID}}
+	var faults faults
 	for _, name := range sorted(v) {
-		s := v.Get(name)
-		if len(s) > maxValue || !utf8.ValidString(s) {
-			return ask, wrong(name, "must be UTF-8 text of at most %d bytes", maxValue)
-		}
-		if !slices.Contains(common, name) && !slices.Contains(l.params, name) {
-			return ask, unknownHSDS(name, l)
-		}
-		if s == "" {
-			continue
-		}
-		if err := ask.set(name, s); err != nil {
-			return ask, err
-		}
+		faults.add(ask.read(name, v[name], l))
 	}
-	return ask, ask.settle(v)
+	ask.settle(v, &faults)
+	return ask, faults.err()
+}
+
+// read takes in one parameter.
+func (ask *hsdsAsk) read(name string, values []string, l hsdsList) error {
+	s := values[0]
+	switch {
+	case !slices.Contains(common, name) && !slices.Contains(l.params, name):
+		return unknownHSDS(name, l)
+	case len(values) > 1:
+		return wrong(name, "can be given only once; two filters together give what both give")
+	case len(s) > maxValue || !utf8.ValidString(s):
+		return wrong(name, "must be UTF-8 text of at most %d bytes", maxValue)
+	case s == "":
+		return nil
+	}
+	return ask.set(name, s)
 }
 
 func unknownHSDS(name string, l hsdsList) error {
@@ -65,7 +76,13 @@ func unknownHSDS(name string, l hsdsList) error {
 
 func (ask *hsdsAsk) set(name, s string) (err error) {
 	q := &ask.q
-	key := func(kind string) { q.Keys = append(q.Keys, search.KeyFilter{Any: []string{kind + s}}) }
+	key := func(kind string) error {
+		if len(s) > maxID {
+			return wrong(name, "is an id of at most %d bytes", maxID)
+		}
+		q.Keys = append(q.Keys, search.KeyFilter{Any: []string{kind + s}})
+		return nil
+	}
 	switch name {
 	case "page":
 		ask.page, err = whole(name, s, 1, maxPage)
@@ -81,12 +98,12 @@ func (ask *hsdsAsk) set(name, s string) (err error) {
 		}
 		ask.lines = s == "ndjson"
 	case "organization_id":
-		key(hsds.KeyOrganization)
+		err = key(hsds.KeyOrganization)
 	case "taxonomy_term_id":
-		key(hsds.KeyTerm)
+		err = key(hsds.KeyTerm)
 	case "taxonomy_id":
 		ask.taxonomyID = s
-		key(hsds.KeyTaxonomy)
+		err = key(hsds.KeyTaxonomy)
 	case "parent_id":
 		ask.parentID = s
 	case "modified_after":
@@ -95,7 +112,9 @@ func (ask *hsdsAsk) set(name, s string) (err error) {
 			q.Keys = append(q.Keys, search.KeyFilter{From: hsds.KeyModified + hsds.ModifiedKey(t), To: hsds.KeyModified + "~"})
 		}
 	case "country":
-		q.Countries = []string{s}
+		if q.Countries, err = countries(name, []string{s}); err == nil && len(s) != 2 {
+			err = wrong(name, "is an ISO 3166-1 code of two letters such as PL")
+		}
 	case "language":
 		q.Languages = []string{s}
 	case "postcode":
@@ -141,72 +160,59 @@ func moment(name, s string) (time.Time, error) {
 }
 
 // settle reads what belongs together.
-func (ask *hsdsAsk) settle(v url.Values) error {
+func (ask *hsdsAsk) settle(v url.Values, faults *faults) {
 	lat, lon, radius := v.Get("latitude"), v.Get("longitude"), v.Get("radius")
 	if (lat == "") != (lon == "") {
-		return wrong("latitude", "and longitude belong together: give both or neither")
+		faults.add(wrong("latitude", "and longitude belong together: give both or neither"))
 	}
 	if lat == "" && radius != "" {
-		return wrong("radius", "needs latitude and longitude, the place around which it is drawn")
+		faults.add(wrong("radius", "needs latitude and longitude, the place around which it is drawn"))
 	}
-	if lat != "" {
-		if radius == "" {
-			radius = "25000"
-		}
+	if lat != "" && lon != "" {
 		var p search.Point
-		var metres float64
-		var err error
-		if p.Latitude, err = number("latitude", lat, -90, 90); err != nil {
-			return err
+		metres := 25000.0
+		var errs [3]error
+		p.Latitude, errs[0] = number("latitude", lat, -90, 90)
+		p.Longitude, errs[1] = number("longitude", lon, -180, 180)
+		if radius != "" {
+			metres, errs[2] = number("radius", radius, 1, 2.1e7)
 		}
-		if p.Longitude, err = number("longitude", lon, -180, 180); err != nil {
-			return err
-		}
-		if metres, err = number("radius", radius, 1, 2.1e7); err != nil {
-			return err
+		for _, err := range errs {
+			faults.add(err)
 		}
 		ask.q.Near, ask.q.RadiusKM = &p, metres/1000
 	}
 	if ask.proximity > 0 && ask.postcode == "" {
-		return wrong("proximity", "needs postcode, the place around which it is drawn")
+		faults.add(wrong("proximity", "needs postcode, the place around which it is drawn"))
 	}
-	return ask.ages(v.Get("minimum_age"), v.Get("maximum_age"))
+	if ask.proximity > 0 && ask.q.Near != nil {
+		faults.add(wrong("proximity", "and latitude draw two circles: ask with one of them"))
+	}
+	ask.ages(v.Get("minimum_age"), v.Get("maximum_age"), faults)
 }
 
-// maxAges is how many years of age can be asked at once.
-const maxAges = 60
-
 // ages asks for services that take somebody of an age between two.
-func (ask *hsdsAsk) ages(from, to string) error {
+func (ask *hsdsAsk) ages(from, to string, faults *faults) {
 	if from == "" && to == "" {
-		return nil
+		return
 	}
 	lo, hi := 0, 150
-	var err error
+	var errs [2]error
 	if from != "" {
-		if lo, err = whole("minimum_age", from, 0, 150); err != nil {
-			return err
-		}
-		hi = min(150, lo+maxAges)
+		lo, errs[0] = whole("minimum_age", from, 0, 150)
 	}
 	if to != "" {
-		if hi, err = whole("maximum_age", to, 0, 150); err != nil {
-			return err
-		}
-		if from == "" {
-			lo = max(0, hi-maxAges)
-		}
+		hi, errs[1] = whole("maximum_age", to, 0, 150)
 	}
-	if lo > hi {
-		return wrong("minimum_age", "is above maximum_age")
+	faults.add(errs[0])
+	faults.add(errs[1])
+	if errs[0] == nil && errs[1] == nil && lo > hi {
+		faults.add(wrong("minimum_age", "is above maximum_age"))
 	}
 	if ask.q.Facets == nil {
 		ask.q.Facets = map[string][]string{}
 	}
-	for year := lo; year <= min(hi, lo+maxAges); year++ {
-		ask.q.Facets[string(search.Age)] = append(ask.q.Facets[string(search.Age)], strconv.Itoa(year))
-	}
-	return nil
+	ask.q.Facets[string(search.Age)] = []string{fmt.Sprintf("%d-%d", lo, hi)}
 }
 
 // locate turns a postal code into a question for places: those with that code,

@@ -36,11 +36,6 @@ var description = sync.OnceValue(func() []byte {
 	for _, object := range schema.Objects() {
 		s := profile.Schema(object)
 		delete(s, "$schema")
-		if object == "organization" {
-			s["properties"].(map[string]any)["services"] = map[string]any{
-				"type": "array", "items": map[string]any{"$ref": "service.json"}, "description": "With full_service=true.",
-			}
-		}
 		references(s, object)
 		schemas[object] = s
 	}
@@ -76,10 +71,19 @@ func describeList(paths map[string]any, l hsdsList) {
 		params = append(params, p)
 	}
 	title := strings.ReplaceAll(l.name, "_", " ")
-	paths["/hsds/"+l.name] = map[string]any{
-		"get":  operation("The list of "+title, params, page),
-		"post": operation("The list of "+title+", asked without writing the question into the address", params, page),
+	post := operation("The list of "+title+", asked without writing the question into the address", params, page)
+	fields := map[string]any{}
+	for _, name := range names {
+		fields[name] = described[name]["schema"]
 	}
+	form := map[string]any{"schema": map[string]any{"type": "object", "additionalProperties": false, "properties": fields}}
+	post["requestBody"] = map[string]any{
+		"description": "The same parameters; one that stands in the address too counts as it is here.",
+		"content":     map[string]any{"application/x-www-form-urlencoded": form, "application/json": form},
+	}
+	answers := post["responses"].(map[string]any)
+	answers["413"], answers["415"] = answers["400"], answers["400"]
+	paths["/hsds/"+l.name] = map[string]any{"get": operation("The list of "+title, params, page), "post": post}
 	id := []any{map[string]any{"name": "id", "in": "path", "required": true, "schema": text("")}}
 	if slices.Contains(l.params, "full_service") {
 		id = append(id, map[string]any{"name": "full_service", "in": "query", "description": described["full_service"]["description"], "schema": described["full_service"]["schema"]})
@@ -101,7 +105,7 @@ var described = map[string]map[string]any{
 	"modified_after":   {"description": "Changed on or after this time: RFC 3339, or a date.", "schema": text("date-time")},
 	"minimal":          {"description": "Ids and times of the last change only.", "schema": flagged()},
 	"full":             {"description": "Whole items, as they are alone.", "schema": flagged()},
-	"full_service":     {"description": "With the services of each organization.", "schema": flagged()},
+	"full_service":     {"description": "With the services of each organization as they are alone.", "schema": flagged()},
 	"postcode":         {"description": "At a place with this postal code.", "schema": text("")},
 	"proximity":        {"description": "Metres around the middle of the places with the postal code.", "schema": map[string]any{"type": "number", "minimum": 1}},
 	"parent_id":        {"description": "Right below this term.", "schema": text("uuid")},

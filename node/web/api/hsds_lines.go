@@ -8,16 +8,9 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
-
-// Streams reports whether a request is for a whole list at once, which takes as
-// long as it takes.
-func Streams(r *http.Request) bool {
-	return strings.HasPrefix(r.URL.Path, "/hsds/") && strings.Contains(r.URL.RawQuery, "format=ndjson")
-}
 
 const (
 	linesAtOnce = 32               // rows that are made by one goroutine and sent at once
@@ -51,8 +44,14 @@ func (a *API) hsdsLines(w http.ResponseWriter, r *http.Request, l hsdsList, ask 
 	if r.Method == http.MethodHead {
 		return
 	}
-	ctx, cancel := context.WithCancel(r.Context())
+	// A list takes as long as it takes: what bounds an answer was for finding its rows.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
+	defer context.AfterFunc(r.Context(), func() {
+		if errors.Is(r.Context().Err(), context.Canceled) {
+			cancel()
+		}
+	})()
 	control := http.NewResponseController(w)
 	for made := range a.makeLines(ctx, ids, l, ask) {
 		part := <-made

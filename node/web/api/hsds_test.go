@@ -9,10 +9,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/2ps-project/waymark/node/hsds"
 	"github.com/2ps-project/waymark/node/hsds/check"
 	"github.com/2ps-project/waymark/node/listing"
+	"github.com/2ps-project/waymark/node/search"
+	"github.com/2ps-project/waymark/node/web/api"
 	"github.com/2ps-project/waymark/node/web/webtest"
 )
 
@@ -197,5 +200,206 @@ func TestProfileIsServed(t *testing.T) {
 		if r := ask(h, "GET", path, "", ""); r.Code != 404 {
 			t.Errorf("%s: %d", path, r.Code)
 		}
+	}
+}
+
+// problem is an error answer with all that it names.
+type problem struct {
+	Type, Title, Detail, Parameter string
+	Status                         int
+	Errors                         []struct{ Parameter, Nearest, Detail string }
+}
+
+// TestEveryFaultOfAQuestionIsNamed: who mends a question mends it once.
+func TestEveryFaultOfAQuestionIsNamed(t *testing.T) {
+	h := handler(t, webtest.New(t, 2, "PL"), false)
+	for query, want := range map[string][]string{
+		"page=0": {"page"},
+		"foo=1&page=0&per_page=x&modified_after=yesterday&search=%ff":       {"foo", "modified_after", "page", "per_page", "search"},
+		"latitude=91&longitude=200&radius=0":                                {"latitude", "longitude", "radius"},
+		"latitude=1&minimum_age=x&maximum_age=y":                            {"latitude", "minimum_age", "maximum_age"},
+		"country=POLAND&open_now=perhaps":                                   {"country", "open_now"},
+		"organization_id=" + strings.Repeat("x", 101):                       {"organization_id"},
+		"page=1&page=2&search=a&search=b&taxonomy_id=a&taxonomy_id=b":       {"page", "search", "taxonomy_id"},
+		"minimum_age=50&maximum_age=10&radius=5&format=xml&country=P%C5%81": {"country", "format", "radius", "minimum_age"},
+	} {
+		for _, method := range []string{"GET", "POST"} {
+			w := ask(h, method, "/hsds/services?"+query, "", "")
+			p := decode[problem](t, w)
+			if w.Code != 400 || w.Header().Get("Content-Type") != "application/problem+json" || p.Status != 400 || p.Parameter != want[0] || p.Detail == "" {
+				t.Errorf("%s %s: %d %+v", method, query, w.Code, p)
+			}
+			var got []string
+			for _, e := range p.Errors {
+				got = append(got, e.Parameter)
+				if e.Detail == "" {
+					t.Errorf("%s: nothing is said of %s", query, e.Parameter)
+				}
+			}
+			if len(want) > 1 && !slices.Equal(got, want) || len(want) == 1 && got != nil {
+				t.Errorf("%s %s names %v, want %v", method, query, got, want)
+			}
+		}
+	}
+	if w := ask(h, "POST", "/hsds/services", "application/json", `{"search":["a","b"]}`); w.Code != 400 {
+		t.Errorf("two values posted: %d", w.Code)
+	}
+}
+
+// asked is a catalog that keeps what it was asked.
+type asked struct {
+	api.Catalog
+	q *search.Query
+}
+
+func (c asked) Search(ctx context.Context, q search.Query) (search.Answer, error) {
+	*c.q = q
+	return c.Catalog.Search(ctx, q)
+}
+
+// TestAgesAreARange: whom a service takes from and up to is asked as a range,
+// however wide it is.
+func TestAgesAreARange(t *testing.T) {
+	var q search.Query
+	h := handler(t, asked{webtest.New(t, 1, "PL"), &q}, false)
+	for query, want := range map[string]string{
+		"minimum_age=0&maximum_age=150": "0-150", "minimum_age=18": "18-150", "maximum_age=17": "0-17", "minimum_age=18&maximum_age=84": "18-84",
+	} {
+		if w := ask(h, "GET", "/hsds/services?"+query, "", ""); w.Code != 200 || !slices.Equal(q.Facets["age"], []string{want}) {
+			t.Errorf("%s: %d asks for %v, want %s", query, w.Code, q.Facets["age"], want)
+		}
+	}
+}
+
+// twoTowns is a service that is given in Berlin and in Hamburg.
+func twoTowns(t *testing.T) *webtest.Catalog {
+	c := webtest.New(t, 0)
+	place := func(n, postcode, point string) string {
+		return `{"id":"` + n + `1111111-2222-4333-8444-555555555555","location":{"id":"` + n + `2111111-2222-4333-8444-555555555555","location_type":"physical",` + point + `
+			"addresses":[{"id":"` + n + `3111111-2222-4333-8444-555555555555","address_1":"Street 1","city":"C","state_province":"S","postal_code":"` + postcode + `","country":"DE","address_type":"physical"}]}}`
+	}
+	c.Add(t, "DE", document(t, `{"id":"11111111-2222-4333-8444-555555555555","name":"In two towns","status":"active","organization":{"id":"21111111-2222-4333-8444-555555555555","name":"Body","description":""},
+		"service_at_locations":[`+place("3", "10115", `"latitude":52.53,"longitude":13.38,`)+`,`+place("4", "20095", `"latitude":53.55,"longitude":10.0,`)+`,`+place("5", "99999", "")+`]}`))
+	c.Add(t, "DE", document(t, `{"id":"12111111-2222-4333-8444-555555555555","name":"Next door","status":"active","organization":{"id":"22111111-2222-4333-8444-555555555555","name":"Other body","description":""},
+		"service_at_locations":[`+place("6", "20095", `"latitude":53.56,"longitude":10.01,`)+`]}`))
+	return c
+}
+
+// TestPlacesAreThoseAskedFor: of a service that is given in two towns, the place in
+// the town that was asked for.
+func TestPlacesAreThoseAskedFor(t *testing.T) {
+	h := handler(t, twoTowns(t), false)
+	for query, want := range map[string][]string{
+		"":                                {"3", "4", "5", "6"},
+		"postcode=10115":                  {"3"},
+		"postcode=200+95":                 {"4", "6"},
+		"postcode=20095&proximity=3000":   {"4", "6"},
+		"postcode=10115&proximity=500000": {"3", "4", "6"},
+		"postcode=99999&proximity=1000":   nil, // nobody knows where that is
+		"latitude=53.5&longitude=10&radius=30000":                             {"4", "6"},
+		"latitude=52.5&longitude=13.4":                                        {"3"},
+		"latitude=0&longitude=0&radius=1000":                                  nil,
+		"postcode=20095&organization_id=21111111-2222-4333-8444-555555555555": {"4"},
+		"postcode=20095&latitude=53.555&longitude=10.005&radius=100":          nil, // both, of which neither town has any
+		"postcode=20095&latitude=53.56&longitude=10.01&radius=100":            {"6"},
+	} {
+		p := decode[hsds.Page](t, ask(h, "GET", "/hsds/service_at_locations?"+query, "", ""))
+		var got []string
+		for _, raw := range p.Contents {
+			var m struct{ ID string }
+			if err := json.Unmarshal(raw, &m); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, m.ID[:1])
+		}
+		if !slices.Equal(got, want) || p.TotalItems != len(want) {
+			t.Errorf("%s: %v of %d, want %v", query, got, p.TotalItems, want)
+		}
+		lines := strings.Count(ask(h, "GET", "/hsds/service_at_locations?format=ndjson&"+query, "", "").Body.String(), "\n")
+		if lines != len(want) {
+			t.Errorf("%s: %d lines", query, lines)
+		}
+	}
+}
+
+// TestAnOrganizationHasItsServices as the description of HSDS has it: in short form
+// alone and with full, whole with full_service, and none in the list.
+func TestAnOrganizationHasItsServices(t *testing.T) {
+	h := handler(t, twoTowns(t), false)
+	const id = "21111111-2222-4333-8444-555555555555"
+	services := func(path string) []map[string]any {
+		w := ask(h, "GET", path, "", "")
+		var o struct {
+			Contents []struct{ Services []map[string]any }
+			Services []map[string]any
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &o); err != nil || w.Code != 200 {
+			t.Fatalf("%s: %d %v", path, w.Code, err)
+		}
+		if o.Contents != nil {
+			return o.Contents[0].Services
+		}
+		return o.Services
+	}
+	for path, want := range map[string]string{
+		"/hsds/organizations/" + id: "short", "/hsds/organizations?full=true": "short", "/hsds/organizations?full=false": "none",
+		"/hsds/organizations/" + id + "?full_service=true": "whole", "/hsds/organizations?full_service=true": "whole",
+	} {
+		got := services(path)
+		switch {
+		case want == "none" && got != nil:
+			t.Errorf("%s has services", path)
+		case want == "none":
+		case len(got) != 1 || got[0]["name"] != "In two towns" || got[0]["status"] != "active":
+			t.Errorf("%s: %v", path, got)
+		case (got[0]["service_at_locations"] != nil) != (want == "whole"):
+			t.Errorf("%s is not %s: %v", path, want, got)
+		}
+	}
+}
+
+// TestThePlacesOfAListAreComplete: what HSDS requires of the organization of the
+// service of a place is there.
+func TestThePlacesOfAListAreComplete(t *testing.T) {
+	c := webtest.New(t, 0)
+	c.Add(t, "DE", document(t, `{"id":"11111111-2222-4333-8444-555555555555","name":"S","status":"active","organization":{"id":"21111111-2222-4333-8444-555555555555","name":"Body"},
+		"service_at_locations":[{"id":"31111111-2222-4333-8444-555555555555"}]}`))
+	var p struct {
+		Contents []struct {
+			Service struct{ Organization map[string]any }
+		}
+	}
+	w := ask(handler(t, c, false), "GET", "/hsds/service_at_locations", "", "")
+	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || len(p.Contents) != 1 {
+		t.Fatalf("%v %s", err, w.Body)
+	}
+	if o := p.Contents[0].Service.Organization; o["description"] == nil || o["name"] != "Body" {
+		t.Errorf("%v", o)
+	}
+}
+
+// late is a catalog that finds rows at the last moment that an answer has.
+type late struct{ api.Catalog }
+
+func (c late) Whole(ctx context.Context, q search.Query) ([]search.Ref, string, error) {
+	refs, snapshot, err := c.Catalog.Whole(ctx, q)
+	<-ctx.Done()
+	return refs, snapshot, err
+}
+
+// TestPostedLinesTakeAsLongAsTheyTake: a list that was asked for by POST is sent to
+// its end too, though its rows took all the time that an answer has.
+func TestPostedLinesTakeAsLongAsTheyTake(t *testing.T) {
+	c := webtest.New(t, 100, "PL")
+	h := handler(t, late{c}, false)
+	want := decode[hsds.Page](t, ask(handler(t, c, false), "GET", "/hsds/services", "", "")).TotalItems
+	r := httptest.NewRequest("POST", "/hsds/services", strings.NewReader("format=ndjson"))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	ctx, cancel := context.WithTimeout(r.Context(), time.Millisecond)
+	defer cancel()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r.WithContext(ctx))
+	if n := strings.Count(w.Body.String(), "\n"); n != want || w.Code != 200 {
+		t.Errorf("%d: %d lines of %d", w.Code, n, want)
 	}
 }

@@ -33,12 +33,33 @@ type QueryError struct {
 	Parameter string // as asked, shortened
 	Nearest   string // the most similar parameter that exists; "" when the value is what is wrong
 	Detail    string // one sentence
+
+	More []*QueryError // what else is wrong with the same question
 }
 
 func (e *QueryError) Error() string { return e.Detail }
 
 // Is makes errors.Is(err, ErrBadQuery) true.
 func (e *QueryError) Is(target error) bool { return target == ErrBadQuery }
+
+// faults gathers what is wrong with a question.
+type faults []*QueryError
+
+// add takes in an error of a parameter; nil is none.
+func (f *faults) add(err error) {
+	if bad, ok := errors.AsType[*QueryError](err); ok {
+		*f = append(*f, bad)
+	}
+}
+
+// err is the first fault with all others in it, or nil.
+func (f faults) err() error {
+	if len(f) == 0 {
+		return nil
+	}
+	f[0].More = f[1:]
+	return f[0]
+}
 
 // plain are the parameters that are no facets.
 var plain = []string{"q", "country", "language", "lat", "lon", "radius_km", "order", "page", "per_page", "snapshot", "usable_from", "professional", "explain", "highlight"}
