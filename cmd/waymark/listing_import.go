@@ -147,6 +147,9 @@ func (m *Main) printReport(r control.ImportReport, o control.ImportOptions) erro
 		if err := table(m.Stdout, []string{"ROW", "FIELD", "WHAT IS WRONG"}, rows); err != nil {
 			return err
 		}
+		if r.MoreRefused > 0 {
+			fmt.Fprintf(m.Stdout, "and %d more\n", r.MoreRefused)
+		}
 		fmt.Fprintln(m.Stdout)
 	}
 	if len(rows) > 0 && !o.SkipBad {

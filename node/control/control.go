@@ -215,7 +215,10 @@ type ImportReport struct {
 	Unchanged int       `json:"unchanged"`
 	Removed   int       `json:"removed"`
 	Published int       `json:"published"`
-	Refused   []Refusal `json:"refused"` // never null
+	Refused   []Refusal `json:"refused"` // never null; in the order of the source
+
+	// MoreRefused is how many faults there are beyond the first [MaxRefused].
+	MoreRefused int `json:"more_refused,omitempty"`
 
 	// Changes are what a dry run would do, listing by listing, at most
 	// [MaxChanges]; MoreChanges is how many there are beyond. Empty otherwise.
@@ -223,11 +226,12 @@ type ImportReport struct {
 	MoreChanges int      `json:"more_changes,omitempty"`
 }
 
-// The bounds of what a dry run tells.
+// The bounds of what an import tells.
 const (
-	MaxChanges       = 1000 // listings
-	MaxChangedFields = 50   // fields of one listing
-	MaxShown         = 500  // bytes of a value; a longer one is null
+	MaxRefused       = 10_000 // faults
+	MaxChanges       = 1000   // listings of a dry run
+	MaxChangedFields = 50     // fields of one listing
+	MaxShown         = 500    // bytes of a value; a longer one is null
 )
 
 // Change is what would become of one listing.

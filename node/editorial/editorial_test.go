@@ -273,6 +273,9 @@ func TestImportRefuses(t *testing.T) {
 	if list, _ := h.desk.List(); len(list) != 0 {
 		t.Fatal("an import with refusals wrote something")
 	}
+	if !slices.ContainsFunc(r.Refused, func(f control.Refusal) bool { return f.Row == "row 4" && strings.HasSuffix(f.Message, "at row 1.") }) {
+		t.Errorf("where the id stands already is not told: %+v", r.Refused)
+	}
 	r = h.take(control.ImportOptions{Publish: true, SkipBad: true}, docs[0], bare, noID, docs[0])
 	if r.Added != 1 || r.Published != 1 || len(r.Refused) == 0 {
 		t.Errorf("skipping the bad ones: %+v", r)
@@ -288,6 +291,19 @@ func TestImportRefuses(t *testing.T) {
 	huge["left_over"] = strings.Repeat("x", store.MaxOwn)
 	if r := h.take(control.ImportOptions{}, huge); len(r.Refused) != 1 || r.Refused[0].Code != listing.CodeTooLarge {
 		t.Errorf("a private part over the limit: %+v", r)
+	}
+}
+
+func TestRefusalsBeyondTheBoundAreCounted(t *testing.T) {
+	h := newHouse(t)
+	many := make([]listing.Document, control.MaxRefused+7)
+	for i := range many {
+		many[i] = listing.Document{"id": fmt.Sprint(i), "name": "x", "status": "unheard of", "organization": map[string]any{"name": "x"}}
+	}
+	r := h.take(control.ImportOptions{}, many...)
+	report(t, r, 0, 0, 0, 0, 0, control.MaxRefused)
+	if r.MoreRefused != 7 || r.Refused[0].Row != "row 1" {
+		t.Errorf("%d more than are told, the first is of %s", r.MoreRefused, r.Refused[0].Row)
 	}
 }
 

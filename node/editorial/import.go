@@ -19,13 +19,13 @@ import (
 )
 
 // intake looks at what an import would do before anything of it is done. Of each
-// row it remembers some hundred bytes; the rest waits in a file.
+// row it remembers some 40 bytes; the rest waits in files.
 type intake struct {
 	d      *Desk
 	o      control.ImportOptions
 	report control.ImportReport
-	seen   map[feed.Key]string // where in the source
-	blind  string              // a row whose listing cannot be told; empty when there is none
+	seen   *seen
+	blind  string // a row whose listing cannot be told; empty when there is none
 	spool  *spool
 	held   int // documents in the spool
 }
@@ -38,9 +38,13 @@ func (d *Desk) Import(ctx context.Context, rows iter.Seq2[control.Row, error], o
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	defer hurry()()
-	in := &intake{d: d, o: o, seen: make(map[feed.Key]string)}
+	in := &intake{d: d, o: o}
 	in.report.Refused = []control.Refusal{}
 	var err error
+	if in.seen, err = newSeen(d.o.Store); err != nil {
+		return in.report, explain(err)
+	}
+	defer in.seen.close()
 	if in.spool, err = newSpool(d.o.Store); err != nil {
 		return in.report, explain(err)
 	}
@@ -49,11 +53,11 @@ func (d *Desk) Import(ctx context.Context, rows iter.Seq2[control.Row, error], o
 		return in.report, explain(err)
 	}
 	if len(in.report.Refused) > 0 && !o.SkipBad {
-		return control.ImportReport{Refused: in.report.Refused}, nil
+		return in.refusals(), nil
 	}
 	remove, err := in.missing()
 	if err != nil {
-		return control.ImportReport{Refused: in.report.Refused}, err
+		return in.refusals(), err
 	}
 	if o.DryRun {
 		if o.Publish {
@@ -62,6 +66,11 @@ func (d *Desk) Import(ctx context.Context, rows iter.Seq2[control.Row, error], o
 		return in.report, nil
 	}
 	return in.report, in.write(ctx, remove)
+}
+
+// refusals is the report of an import that did nothing.
+func (in *intake) refusals() control.ImportReport {
+	return control.ImportReport{Refused: in.report.Refused, MoreRefused: in.report.MoreRefused}
 }
 
 // How many rows, or bytes of them, are looked at by one goroutine before their
@@ -228,6 +237,10 @@ func (in *intake) take(l looked) error {
 	}
 	refuse := func(faults ...control.Fault) {
 		for _, f := range faults {
+			if len(in.report.Refused) == control.MaxRefused {
+				in.report.MoreRefused++
+				continue
+			}
 			in.report.Refused = append(in.report.Refused, control.Refusal{Row: l.where, Fault: f})
 		}
 	}
@@ -237,8 +250,10 @@ func (in *intake) take(l looked) error {
 		return nil
 	}
 	key := Key(l.id)
-	at, twice := in.seen[key]
-	in.seen[key] = l.where
+	at, twice, err := in.seen.add(key, l.where)
+	if err != nil {
+		return err
+	}
 	switch {
 	case twice:
 		refuse(asFaults(listing.Faults{{Path: "id", Code: listing.CodeTwice, Message: fmt.Sprintf("The id %s was given already, at %s.", l.id, at)}})...)
@@ -302,12 +317,12 @@ func (in *intake) missing() ([]feed.Key, error) {
 	switch {
 	case in.blind != "":
 		return nil, refused(fmt.Sprintf("What is missing cannot be told: the row at %s has no id that can be read.", in.blind))
-	case len(in.seen) == 0:
+	case in.seen.len() == 0:
 		return nil, refused("The source holds no listing at all; every listing would be removed.")
 	}
 	var out []feed.Key
 	err := in.d.o.Store.EachOwn(func(own store.Own) error {
-		if _, there := in.seen[own.Key]; there {
+		if in.seen.has(own.Key) {
 			return nil
 		}
 		doc, err := listing.ParseJSON(own.Document)

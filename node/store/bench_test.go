@@ -8,14 +8,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
-	"runtime/metrics"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/2ps-project/waymark/federation/fedtest/heap"
 	"github.com/2ps-project/waymark/federation/feed"
 	"github.com/2ps-project/waymark/federation/feed/feedtest"
 	"github.com/2ps-project/waymark/federation/identity"
@@ -136,37 +134,6 @@ func BenchmarkPublish(b *testing.B) {
 	}
 }
 
-// heapPeak is how much more of the heap is alive than at the start, at the most,
-// while f runs, in bytes.
-func heapPeak(f func()) (peak uint64) {
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	used := func() uint64 {
-		metrics.Read(live)
-		return live[0].Value.Uint64()
-	}
-	runtime.GC()
-	start := used()
-	done, wait := make(chan struct{}), sync.WaitGroup{}
-	wait.Go(func() {
-		tick := time.NewTicker(10 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-				if now := used(); now > start {
-					peak = max(peak, now-start)
-				}
-			}
-		}
-	})
-	f()
-	close(done)
-	wait.Wait()
-	return peak
-}
-
 // onDisk is what the files below a directory take, holes left out.
 func onDisk(b *testing.B, dir string) (total int64) {
 	b.Helper()
@@ -212,7 +179,7 @@ func BenchmarkFirstCopy100k(b *testing.B) {
 			b.Fatal(err)
 		}
 		before := written()
-		peak = max(peak, heapPeak(func() {
+		peak = max(peak, heap.Peak(func() {
 			start := time.Now()
 			lap := func(what string) {
 				parts[what] += time.Since(start)

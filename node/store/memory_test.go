@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/2ps-project/waymark/federation/fedtest/heap"
 	"github.com/2ps-project/waymark/federation/feed"
 	"github.com/2ps-project/waymark/federation/feed/feedtest"
 	"github.com/2ps-project/waymark/node/store"
@@ -50,7 +51,7 @@ func TestFirstCopyMemory(t *testing.T) {
 	env := feedtest.SignHead(head, m.Publish, m.Admin)
 
 	s := open(t, store.Options{Dir: t.TempDir(), Floor: -1})
-	peak := heapPeak(func() {
+	peak := heap.Peak(func() {
 		st, err := s.Stage(m.Origin)
 		if err != nil {
 			t.Fatal(err)

@@ -5,13 +5,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
-	"runtime/metrics"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/2ps-project/waymark/federation/fedtest/heap"
 	"github.com/2ps-project/waymark/node/hsds/sheet"
 )
 
@@ -42,36 +39,14 @@ func TestMemoryIsBounded(t *testing.T) {
 	if err := errors.Join(out.Flush(), f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	used := func() uint64 {
-		sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-		metrics.Read(sample)
-		return sample[0].Value.Uint64()
-	}
-	defer debug.SetGCPercent(debug.SetGCPercent(20)) // what is needed, not what lies about
-	runtime.GC()
-	base, peak := used(), uint64(0)
-	done, watched := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(watched)
-		tick := time.NewTicker(5 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			peak = max(peak, used())
-			select {
-			case <-tick.C:
-			case <-done:
-				return
-			}
+	peak := heap.Peak(func() {
+		table, err := sheet.Read(path, sheet.Options{})
+		if !errors.Is(err, sheet.ErrFormat) || !strings.Contains(err.Error(), "row 12502: it has more than 5000000 cells") {
+			t.Errorf("have %v, %v", table, err)
 		}
-	}()
-	table, err := sheet.Read(path, sheet.Options{})
-	close(done)
-	<-watched
-	if !errors.Is(err, sheet.ErrFormat) || !strings.Contains(err.Error(), "row 12502: it has more than 5000000 cells") {
-		t.Errorf("have %v, %v", table, err)
-	}
-	t.Logf("%d MiB of heap at the most", (peak-base)>>20)
-	if peak > base+readMemory {
-		t.Errorf("the heap grew by %d MiB, at most %d", (peak-base)>>20, readMemory>>20)
+	})
+	t.Logf("%d MiB of heap at the most", peak>>20)
+	if peak > readMemory {
+		t.Errorf("the heap grew by %d MiB, at most %d", peak>>20, readMemory>>20)
 	}
 }
