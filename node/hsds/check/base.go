@@ -47,7 +47,7 @@ func (c *run) description(ctx context.Context, address string) {
 		c.skip(rule, "it lies on another host, which was not asked")
 		return
 	}
-	a := c.fetch(ctx, http.MethodGet, u.String(), "GET "+address, nil)
+	a := c.fetch(ctx, http.MethodGet, u.String(), "GET "+address, nil, nil)
 	m := a.object()
 	if !a.ok() || m == nil {
 		c.broken(rule, a.place, "", "%s", whyNoObject(a))

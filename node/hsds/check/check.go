@@ -108,8 +108,8 @@ func (c *run) all(ctx context.Context) error {
 		if l := c.lists[k.name]; l != nil {
 			c.details(ctx, l)
 			c.pages(ctx, l)
-			c.formats(ctx, l)
 			c.filters(ctx, l)
+			c.formats(ctx, l)
 		}
 		if err := ctx.Err(); err != nil {
 			return err
@@ -131,6 +131,7 @@ type list struct {
 	whole    bool             // every page was read
 	byID     map[string]map[string]any
 	detail   map[string]map[string]any // those fetched one by one
+	narrowed *found                    // what a filter gives that gives some and not all; nil = none is known
 }
 
 // kind is a list that an API has.

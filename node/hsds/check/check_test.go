@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/2ps-project/waymark/node/hsds/check"
 )
@@ -117,6 +119,33 @@ func blind(parameter string) func(*reply) {
 	}
 }
 
+// either makes a server that takes two filters together for "either".
+func either(one, other string) func(*reply) {
+	return func(a *reply) {
+		if !a.cut || a.q.Get(one) == "" || a.q.Get(other) == "" || a.list != "services" {
+			return
+		}
+		a.items = slices.DeleteFunc(slices.Clone(a.all), func(m obj) bool {
+			return !slices.ContainsFunc([]string{one, other}, func(name string) bool { return meets(m, name, a.q.Get(name)) })
+		})
+		for i := range a.items {
+			a.items[i] = brief(a.items[i])
+		}
+	}
+}
+
+// untrue makes a server that takes any value of a parameter for true.
+func untrue(parameter string, as func(m obj) obj) func(*reply) {
+	return func(a *reply) {
+		if a.cut && a.q.Get(parameter) == "false" {
+			a.items = nil
+			for _, m := range a.all {
+				a.items = append(a.items, as(m))
+			}
+		}
+	}
+}
+
 // lines changes the lines of ndjson.
 func lines(change func(raw []byte) []byte) func(*reply) {
 	return func(a *reply) {
@@ -129,6 +158,7 @@ func lines(change func(raw []byte) []byte) func(*reply) {
 // TestEveryFaultIsFound has one row for each thing that an API can do wrong.
 func TestEveryFaultIsFound(t *testing.T) {
 	base := func(change func(m obj)) func(*reply) { return body("", change) }
+	turned := new(int)
 	tests := []struct {
 		fault string
 		want  string // the rule that must tell
@@ -321,6 +351,105 @@ func TestEveryFaultIsFound(t *testing.T) {
 		{"errors are pages for people", "http.problem", func(a *reply) {
 			if a.status == 404 {
 				a.raw = []byte("<html>Not found</html>")
+			}
+		}},
+		{"total_pages is one too many", "page.arithmetic", pageOf("organizations", func(m obj, _ []obj) { m["total_pages"] = m["total_pages"].(int) + 1 })},
+		{"the last page says an item of the first again", "page.unique", pageOf("services", func(m obj, c []obj) {
+			if m["page_number"] == 2 {
+				c[len(c)-1] = brief(newDirectory().services[0])
+			}
+		})},
+		{"total_items is what is left", "page.arithmetic", pageOf("services", func(m obj, c []obj) {
+			m["total_items"] = m["total_items"].(int) - (m["page_number"].(int)-1)*20
+		})},
+		{"ndjson drops the last item", "format.ndjson", lines(func(raw []byte) []byte { return raw[:bytes.LastIndexByte(raw[:len(raw)-1], '\n')+1] })},
+		{"ndjson does not hear filters", "format.ndjson", func(a *reply) {
+			if a.cut && a.q.Get("format") == "ndjson" || a.raw == nil || a.list != "services" {
+				return
+			}
+			a.raw = nil
+			for _, m := range a.all {
+				line, _ := json.Marshal(brief(m))
+				a.raw = append(append(a.raw, line...), '\n')
+			}
+		}},
+		{"organization_id or modified_after will do", "filter.and", either("organization_id", "modified_after")},
+		{"organization_id or taxonomy_id will do", "filter.and", either("organization_id", "taxonomy_id")},
+		{"search or taxonomy_term_id will do", "filter.and", either("search", "taxonomy_term_id")},
+		{"modified_after passes over the zone", "filter.modified_after", func(a *reply) {
+			if v := a.q.Get("modified_after"); a.cut && len(v) > 19 {
+				a.items = slices.DeleteFunc(slices.Clone(a.all), func(m obj) bool { return fmt.Sprint(m["last_modified"])[:19] < v[:19] })
+			}
+		}},
+		{"POST does not hear filters", "http.post", func(a *reply) {
+			if a.r.Method == http.MethodPost && a.cut {
+				a.items = a.all
+			}
+		}},
+		{"POST gives the first page always", "http.post", func(a *reply) {
+			if a.r.Method == http.MethodPost && a.cut {
+				a.q.Set("page", "1")
+			}
+		}},
+		{"POST does not read its body", "http.post.body", func(a *reply) { a.deaf = true }},
+		{"CORS for services only", "http.cors", func(a *reply) {
+			if a.list == "organizations" {
+				a.header.Del("Access-Control-Allow-Origin")
+			}
+		}},
+		{"CORS without OPTIONS", "http.cors", func(a *reply) {
+			if a.r.Method == http.MethodOptions {
+				a.status = 405
+			}
+		}},
+		{"HEAD says another length", "http.head", func(a *reply) {
+			if a.r.Method == http.MethodHead {
+				a.header.Set("Content-Length", "7")
+			}
+		}},
+		{"the ETag is another each time", "http.cache", func(a *reply) {
+			a.header.Set("No-Tag", "1")
+			a.header.Set("ETag", fmt.Sprint(`"`, time.Now().UnixNano(), `"`))
+		}},
+		{"304 whatever the reader has", "http.cache", func(a *reply) {
+			if a.r.Header.Get("If-None-Match") != "" {
+				a.status = 304
+			}
+		}},
+		{"minimal=false is taken for true", "param.minimal", untrue("minimal", func(m obj) obj { return obj{"id": m["id"]} })},
+		{"full=false is taken for true", "param.full", untrue("full", func(m obj) obj { return m })},
+		{"top_only=false is taken for true", "filter.top_only", func(a *reply) {
+			if a.cut && a.q.Get("top_only") == "false" {
+				a.items = slices.DeleteFunc(a.items, func(m obj) bool { return m["parent_id"] != nil })
+			}
+		}},
+		{"minimal names what is not there", "param.minimal", func(a *reply) {
+			if a.cut && a.q.Get("minimal") == "true" && len(a.items) > 0 {
+				a.items[0] = obj{"id": uuid(1, 4711), "last_modified": "2026-01-01T00:00:00Z"}
+			}
+		}},
+		{"full is another item than alone", "param.full", func(a *reply) {
+			if a.cut && a.q.Get("full") == "true" && a.list == "services" {
+				a.items[0] = clone(a.items[0])
+				a.items[0]["name"] = "Another"
+			}
+		}},
+		{"the organization of a service has another name than alone", "link.agrees", item("services", func(m obj) {
+			if o, ok := m["organization"].(obj); ok {
+				m["organization"] = obj{"id": o["id"], "name": "As it was called", "description": "A body."}
+			}
+		})},
+		{"nothing found is an error", "filter.none", func(a *reply) {
+			if a.cut && a.q.Get("organization_id") != "" && len(a.items) == 0 {
+				a.cut, a.status, a.body = false, 404, obj{"title": "Nothing"}
+			}
+		}},
+		{"a version with a letter", "base.version", base(func(m obj) { set(m, "version", "v3.0") })},
+		{"a description that names no services", "base.openapi.read", body("", func(m obj) { set(m, "paths", obj{"/organizations": obj{}}) })},
+		{"another order on the second page", "page.stable", func(a *reply) {
+			if a.cut && a.q.Get("page") == "2" && a.list == "services" && a.q.Get("per_page") == "20" && len(a.items) > 24 {
+				*turned++
+				slices.Reverse(a.items[20:][:*turned%3+2])
 			}
 		}},
 		{"nothing is compressed", "http.gzip", func(a *reply) { a.header.Set("No-Gzip", "1") }},

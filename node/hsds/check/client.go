@@ -59,20 +59,34 @@ func (c *run) ask(ctx context.Context, method, path string, q url.Values, header
 		u.RawQuery = q.Encode()
 	}
 	place := method + " " + strings.TrimPrefix(u.RequestURI(), c.base.Path)
-	return c.fetch(ctx, method, u.String(), place, header)
+	return c.fetch(ctx, method, u.String(), place, header, nil)
 }
 
-func (c *run) fetch(ctx context.Context, method, address, place string, header http.Header) *answer {
+// post asks with a question in the address and one in a form; nil = none.
+func (c *run) post(ctx context.Context, path string, q, form url.Values) *answer {
+	u := *c.base
+	u.Path += path
+	u.RawQuery = q.Encode()
+	place := http.MethodPost + " " + strings.TrimPrefix(u.RequestURI(), c.base.Path)
+	if form == nil {
+		return c.fetch(ctx, http.MethodPost, u.String(), place, nil, nil)
+	}
+	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+	return c.fetch(ctx, http.MethodPost, u.String(), place+" with "+form.Encode(), header, strings.NewReader(form.Encode()))
+}
+
+func (c *run) fetch(ctx context.Context, method, address, place string, header http.Header, body io.Reader) *answer {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
 	a := &answer{place: place}
-	r, err := http.NewRequestWithContext(ctx, method, address, nil)
+	r, err := http.NewRequestWithContext(ctx, method, address, body)
 	if err != nil {
 		a.err = err
 		return a
 	}
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", c.opt.Agent)
+	r.Header.Set("Origin", origin)
 	for name, v := range header {
 		r.Header[name] = v
 	}
@@ -112,7 +126,10 @@ func decode(body []byte) (any, error) {
 	return v, nil
 }
 
-// typed looks at the type under which JSON was sent.
+// origin is the site on whose pages a reader would be.
+const origin = "https://example.org"
+
+// typed looks at the type under which JSON was sent, and who may read it.
 func (c *run) typed(a *answer) {
 	if !a.ok() {
 		return
@@ -120,6 +137,8 @@ func (c *run) typed(a *answer) {
 	kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type"))
 	c.holds(kind == "application/json" || strings.HasSuffix(kind, "+json"), "http.type", a.place, "",
 		"the answer is JSON and says that it is %q", a.header.Get("Content-Type"))
+	allowed := a.header.Get("Access-Control-Allow-Origin")
+	c.holds(allowed == "*" || allowed == origin, "http.cors", a.place, "", "Access-Control-Allow-Origin is %s", orNone(allowed))
 }
 
 // unzip reports how large a gzip body is unpacked.

@@ -2,16 +2,20 @@ package check
 
 import (
 	"context"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/2ps-project/waymark/node/hsds/schema"
 )
 
 // found is what a filtered list gave.
 type found struct {
+	q     url.Values
 	place string
 	items []map[string]any
 	ids   map[string]bool
@@ -22,7 +26,7 @@ type found struct {
 
 // filtered reads a list with conditions. An answer that is none breaks rule.
 func (c *run) filtered(ctx context.Context, l *list, rule string, q url.Values) found {
-	f := found{ids: map[string]bool{}, ok: true}
+	f := found{q: q, ids: map[string]bool{}, ok: true}
 	for n := 1; ; n++ {
 		page := url.Values{"page": {strconv.Itoa(n)}, "per_page": {strconv.Itoa(c.opt.PerPage)}}
 		for name, v := range q {
@@ -100,7 +104,7 @@ func (c *run) filters(ctx context.Context, l *list) {
 			c.invalid(ctx, "/"+l.name, url.Values{name: {"yesterday"}})
 		}
 		if name != "modified_after" {
-			f := c.filtered(ctx, l, "filter."+name, url.Values{name: {nobody}})
+			f := c.filtered(ctx, l, "filter.none", url.Values{name: {nobody}})
 			if f.ok {
 				c.holds(len(f.items) == 0 && f.total <= 0, "filter.none", f.place, "contents", "has %d items of %d for an id that nothing has", len(f.items), f.total)
 			}
@@ -299,7 +303,21 @@ func (c *run) modifiedAfter(ctx context.Context, l *list) string {
 			}
 		}
 	}
+	c.zones(ctx, l, middle)
 	return middle.Format(time.RFC3339Nano)
+}
+
+// zones asks for the same moment as other places write it.
+func (c *run) zones(ctx context.Context, l *list, t time.Time) {
+	const rule = "filter.modified_after"
+	utc := c.filtered(ctx, l, rule, url.Values{"modified_after": {t.UTC().Format(time.RFC3339Nano)}})
+	for _, hours := range []int{-11, 11} {
+		there := t.In(time.FixedZone("", hours*3600)).Format(time.RFC3339Nano)
+		f := c.filtered(ctx, l, rule, url.Values{"modified_after": {there}})
+		if utc.ok && f.ok && utc.whole && f.whole {
+			c.holds(maps.Equal(f.ids, utc.ids), rule, f.place, "contents", "holds %d items; for the same moment written in UTC it holds %d", len(f.ids), len(utc.ids))
+		}
+	}
 }
 
 // topOnly asks for the terms at the top.
@@ -322,6 +340,9 @@ func (c *run) topOnly(ctx context.Context, l *list) {
 	if l.whole && f.whole {
 		c.holds(len(f.ids) == tops, rule, f.place, "contents", "holds %d terms; %d have no parent", len(f.ids), tops)
 	}
+	if f = c.filtered(ctx, l, rule, url.Values{"top_only": {"false"}}); f.ok {
+		c.holds(f.total == l.total, rule, f.place, "total_items", "is %d, without top_only it is %d", f.total, l.total)
+	}
 }
 
 // together asks with two filters at once, which must give what both give.
@@ -334,31 +355,38 @@ func (c *run) together(ctx context.Context, l *list, conditions []url.Values) {
 	for i, q := range conditions {
 		alone[i] = c.filtered(ctx, l, rule, q)
 	}
-	for i := range conditions {
-		j := (i + 1) % len(conditions)
-		if i == j || len(conditions) == 2 && i == 1 || !alone[i].ok || !alone[j].ok || !alone[i].whole || !alone[j].whole {
-			continue
+	for i, one := range alone {
+		for _, other := range alone[i+1:] {
+			if one.ok && other.ok && one.whole && other.whole {
+				c.both(ctx, l, one, other)
+			}
 		}
-		q := url.Values{}
-		for name, v := range conditions[i] {
-			q[name] = v
+	}
+	for i := range alone {
+		if n := len(alone[i].ids); alone[i].ok && alone[i].whole && n > 0 && n < len(l.byID) {
+			l.narrowed = &alone[i]
+			break
 		}
-		for name, v := range conditions[j] {
-			q[name] = v
-		}
-		both := c.filtered(ctx, l, rule, q)
-		if !both.ok {
-			continue
-		}
-		for id := range both.ids {
-			c.holds(alone[i].ids[id] && alone[j].ids[id], rule, both.place, "contents", "holds %s, which only one of the filters gives", id)
-		}
-		if !both.whole {
-			continue
-		}
-		for id := range alone[i].ids {
-			c.holds(!alone[j].ids[id] || both.ids[id], rule, both.place, "contents", "does not hold %s, which each of the filters gives", id)
-		}
+	}
+}
+
+// both asks with the two filters of what was found with each alone.
+func (c *run) both(ctx context.Context, l *list, one, other found) {
+	const rule = "filter.and"
+	q := maps.Clone(one.q)
+	maps.Copy(q, other.q)
+	both := c.filtered(ctx, l, rule, q)
+	if !both.ok {
+		return
+	}
+	for id := range both.ids {
+		c.holds(one.ids[id] && other.ids[id], rule, both.place, "contents", "holds %s, which only one of the filters gives", id)
+	}
+	if !both.whole {
+		return
+	}
+	for id := range one.ids {
+		c.holds(!other.ids[id] || both.ids[id], rule, both.place, "contents", "does not hold %s, which each of the filters gives", id)
 	}
 }
 
@@ -376,12 +404,30 @@ func (c *run) minimal(ctx context.Context, l *list) {
 		if !c.holds(id != "", rule, a.place, "contents", "holds an item without an id") {
 			continue
 		}
+		c.holds(!l.whole || l.byID[id] != nil, rule, a.place, "contents", "holds %s, which is in no page of the list", short(id, 60))
 		for _, name := range sortedKeys(m) {
 			ok := name == "id" || name == "last_modified" || name == "modified_date"
 			c.holds(ok, rule, a.place, "contents", "%s has %s too", id, short(name, 60))
 		}
 	}
 	c.holds(e.total == l.total, rule, a.place, "total_items", "is %d, without minimal it is %d", e.total, l.total)
+	c.untrue(ctx, l, rule, "minimal")
+}
+
+// untrue asks with a parameter that is false, which is to leave it out.
+func (c *run) untrue(ctx context.Context, l *list, rule, name string) {
+	a := c.get(ctx, "/"+l.name, url.Values{name: {"false"}})
+	e := c.answered(a, rule)
+	if e == nil {
+		return
+	}
+	for _, v := range e.contents {
+		m, _ := v.(map[string]any)
+		id, _ := m["id"].(string)
+		if listed := l.byID[id]; listed != nil {
+			c.holds(slices.Equal(sortedKeys(m), sortedKeys(listed)), rule, a.place, "contents", "%s does not have the properties that it has without %s=false", id, name)
+		}
+	}
 }
 
 // full asks for a page of whole items, which must say what they say alone.
@@ -400,11 +446,17 @@ func (c *run) full(ctx context.Context, l *list) {
 		if listed == nil {
 			continue
 		}
-		for name := range c.detail(ctx, l, id, listed) {
-			_, there := m[name]
-			c.holds(there, rule, a.place, "contents", "%s has no %s, which it has alone", id, short(name, 60))
+		for name, alone := range c.detail(ctx, l, id, listed) {
+			v, there := m[name]
+			if !c.holds(there, rule, a.place, "contents", "%s has no %s, which it has alone", id, short(name, 60)) {
+				continue
+			}
+			if f, known := schema.Find(l.object, name); known && f.Kind != schema.List && f.Kind != schema.Object {
+				c.holds(v == alone, rule, a.place, "contents", "%s of %s is %s here and %s alone", name, id, valueShown(v), valueShown(alone))
+			}
 		}
 	}
+	c.untrue(ctx, l, rule, "full")
 }
 
 // fullService asks for organizations with their services.

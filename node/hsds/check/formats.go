@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"mime"
 	"net/url"
 	"slices"
@@ -14,6 +15,33 @@ import (
 func (c *run) formats(ctx context.Context, l *list) {
 	c.ndjson(ctx, l)
 	c.posted(ctx, l)
+	if l.narrowed != nil {
+		c.ndjsonNarrowed(ctx, l, *l.narrowed)
+	}
+}
+
+// ndjsonNarrowed asks for the lines that a filter leaves.
+func (c *run) ndjsonNarrowed(ctx context.Context, l *list, f found) {
+	const rule = "format.ndjson"
+	q := maps.Clone(f.q)
+	q.Set("format", "ndjson")
+	a := c.get(ctx, "/"+l.name, q)
+	if a.err != nil || a.status != 200 {
+		c.broken(rule, a.place, "", "%s", notThere(a))
+		return
+	}
+	n := 0
+	for line := range bytes.Lines(a.body) {
+		v, _ := decode(line)
+		m, ok := v.(map[string]any)
+		if !ok {
+			continue // said already of all lines
+		}
+		n++
+		id, _ := m["id"].(string)
+		c.holds(f.ids[id], rule, a.place, fmt.Sprintf("line %d", n), "%s is on no page of the same question", short(id, 60))
+	}
+	c.holds(n >= len(f.ids), rule, a.place, "", "holds %d items, the pages of the same question hold %d", n, len(f.ids))
 }
 
 // ndjson reads a list as lines, which must hold what all pages hold.
@@ -60,15 +88,38 @@ func (c *run) ndjson(ctx context.Context, l *list) {
 	}
 }
 
-// posted asks for a page by POST.
+// posted asks for pages by POST, with the question in the address as the
+// specification has it, and in a form.
 func (c *run) posted(ctx context.Context, l *list) {
-	q := url.Values{"page": {"1"}, "per_page": {strconv.Itoa(min(5, c.opt.PerPage))}}
-	a := c.ask(ctx, "POST", "/"+l.name, q, nil)
-	if !a.ok() {
-		c.broken("http.post", a.place, "", "%s", a.wrong())
+	per := min(5, c.opt.PerPage)
+	first := url.Values{"page": {"1"}, "per_page": {strconv.Itoa(per)}}
+	if !c.samePosted(ctx, l, "http.post", first, nil, ids(toAny(l.items[:min(per, len(l.items))]))) {
 		return
 	}
+	if len(l.items) > 2 {
+		second := url.Values{"page": {"2"}, "per_page": {"2"}}
+		want := ids(toAny(l.items[2:min(4, len(l.items))]))
+		c.samePosted(ctx, l, "http.post", second, nil, want)
+		c.samePosted(ctx, l, "http.post.body", nil, second, want)
+	}
+	if f := l.narrowed; f != nil {
+		q := maps.Clone(f.q)
+		q.Set("page", "1")
+		q.Set("per_page", strconv.Itoa(per))
+		want := ids(toAny(f.items[:min(per, len(f.items))]))
+		c.samePosted(ctx, l, "http.post", q, nil, want)
+		c.samePosted(ctx, l, "http.post.body", nil, q, want)
+	}
+}
+
+// samePosted asks for a page by POST. It reports whether a page came.
+func (c *run) samePosted(ctx context.Context, l *list, rule string, address, form url.Values, want []string) bool {
+	a := c.post(ctx, "/"+l.name, address, form)
+	if !a.ok() {
+		c.broken(rule, a.place, "", "%s", a.wrong())
+		return false
+	}
 	contents, _ := a.object()["contents"].([]any)
-	want := ids(toAny(l.items[:min(5, len(l.items))]))
-	c.holds(slices.Equal(ids(contents), want), "http.post", a.place, "contents", "is not what GET gives")
+	c.holds(slices.Equal(ids(contents), want), rule, a.place, "contents", "is not what GET gives")
+	return true
 }

@@ -7,8 +7,14 @@ func (c *run) links(ctx context.Context) {
 	services, organizations := c.lists["services"], c.lists["organizations"]
 	if services != nil && organizations != nil {
 		for _, m := range c.spread(services.items, c.opt.Details) {
-			if org := organizationOf(m); org != "" {
-				c.exists(ctx, organizations, org, "link.organization", "GET /services", m["id"])
+			org := organizationOf(m)
+			if org == "" {
+				continue
+			}
+			c.exists(ctx, organizations, org, "link.organization", "GET /services", m["id"])
+			inside, _ := m["organization"].(map[string]any)
+			if alone := organizations.byID[org]; alone != nil && inside["name"] != nil {
+				c.holds(inside["name"] == alone["name"], "link.agrees", "GET /services", "organization.name", "of %s is %s; in /organizations it is %s", shown(m["id"]), shown(inside["name"]), shown(alone["name"]))
 			}
 		}
 	}

@@ -113,7 +113,7 @@ func (c *run) read(ctx context.Context, k kind) {
 	if !c.holds(a.err == nil && a.status == http.StatusOK, exists, a.place, "", "%s", notThere(a)) {
 		return
 	}
-	changed := false
+	changed := 0 // page on which the total is another
 	for n := 1; ; n++ {
 		e := c.page(a)
 		if e == nil {
@@ -123,7 +123,9 @@ func (c *run) read(ctx context.Context, k kind) {
 		if n == 1 {
 			l.total, l.pageSize = e.total, len(e.contents)
 		}
-		changed = changed || e.total != l.total
+		if e.total != l.total {
+			changed = n
+		}
 		c.take(a, l, e.contents)
 		if last := len(e.contents) == 0 || e.pages >= 0 && n >= e.pages; last {
 			l.whole = true
@@ -139,8 +141,13 @@ func (c *run) read(ctx context.Context, k kind) {
 	if l.whole && l.total >= 0 {
 		place := "GET /" + k.name
 		switch {
-		case changed:
+		case changed > 0:
 			c.skip("page.complete", "the list changed while it was read")
+			q.Set("page", "1")
+			a := c.get(ctx, "/"+k.name, q)
+			if e := c.page(a); e != nil {
+				c.holds(e.total != l.total, "page.arithmetic", place, "total_items", "is %d on page 1, before and after; on page %d it is another", l.total, changed)
+			}
 		default:
 			c.holds(len(l.items) == l.total, "page.complete", place, "", "its pages hold %d items together, total_items is %d", len(l.items), l.total)
 		}
@@ -221,6 +228,12 @@ func (c *run) pages(ctx context.Context, l *list) {
 	a = c.get(ctx, path, first)
 	if e := c.page(a); e != nil {
 		c.holds(slices.Equal(ids(e.contents), ids(toAny(l.items[:min(l.pageSize, len(l.items))]))), "page.stable", a.place, "contents", "holds other items, or in another order, than a moment ago")
+	}
+	if last := (len(l.items) - 1) / max(l.pageSize, 1); l.whole && last > 0 {
+		a := c.get(ctx, path, url.Values{"page": {strconv.Itoa(last + 1)}, "per_page": {strconv.Itoa(c.opt.PerPage)}})
+		if e := c.page(a); e != nil {
+			c.holds(slices.Equal(ids(e.contents), ids(toAny(l.items[last*l.pageSize:]))), "page.stable", a.place, "contents", "holds other items, or in another order, than a moment ago")
+		}
 	}
 	if l.whole && l.pageSize > 0 {
 		beyond := strconv.Itoa(len(l.items)/l.pageSize + 1000)

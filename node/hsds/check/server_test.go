@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // directory is a small HSDS API that keeps every rule, for the check to find
@@ -36,6 +37,7 @@ type reply struct {
 	body   any
 	raw    []byte // instead of the body
 	cut    bool   // items are still to be cut into pages
+	deaf   bool   // what is posted is not read
 }
 
 func uuid(kind, n int) string { return fmt.Sprintf("%08d-0000-4000-8000-%012d", kind, n) }
@@ -129,6 +131,10 @@ func (d *directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			d.single(a, items)
 		default:
 			a.all = items
+			if d.bend != nil {
+				d.bend(a) // for what is heard of the question
+			}
+			a.listen()
 			d.filter(a)
 		}
 	}
@@ -142,6 +148,16 @@ func (d *directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	a.send(w)
+}
+
+// listen adds what a form says to the question.
+func (a *reply) listen() {
+	if a.r.Method != http.MethodPost || a.deaf || a.r.ParseForm() != nil {
+		return
+	}
+	for name, values := range a.r.PostForm {
+		a.q[name] = values
+	}
 }
 
 func (d *directory) single(a *reply, items []obj) {
@@ -169,23 +185,7 @@ func (d *directory) single(a *reply, items []obj) {
 func (d *directory) filter(a *reply) {
 	a.cut = true
 	for _, m := range a.all {
-		text := strings.ToLower(fmt.Sprint(m["name"]))
-		if s := a.q.Get("search"); s != "" && !strings.Contains(text, strings.ToLower(s)) {
-			continue
-		}
-		if v := a.q.Get("organization_id"); v != "" && organization(m) != v {
-			continue
-		}
-		if v := a.q.Get("taxonomy_term_id"); v != "" && !strings.Contains(fmt.Sprint(m["attributes"]), " id:"+v) {
-			continue
-		}
-		if v := a.q.Get("taxonomy_id"); v != "" && a.list == "taxonomy_terms" && m["taxonomy_id"] != v {
-			continue
-		}
-		if v := a.q.Get("taxonomy_id"); v != "" && a.list != "taxonomy_terms" && !strings.Contains(fmt.Sprint(m["attributes"]), "taxonomy_id:"+v) {
-			continue
-		}
-		if v := a.q.Get("modified_after"); v != "" && fmt.Sprint(m["last_modified"]) < v {
+		if slices.ContainsFunc(asked, func(name string) bool { return a.q.Get(name) != "" && !meets(m, name, a.q.Get(name)) }) {
 			continue
 		}
 		if v := a.q.Get("parent_id"); v != "" && m["parent_id"] != v {
@@ -210,6 +210,26 @@ func (d *directory) filter(a *reply) {
 			a.raw = append(append(a.raw, line...), '\n')
 		}
 	}
+}
+
+// asked are the filters that are compared with an item alone.
+var asked = []string{"search", "organization_id", "taxonomy_term_id", "taxonomy_id", "modified_after"}
+
+// meets tells whether an item is what a filter asks for.
+func meets(m obj, filter, v string) bool {
+	switch filter {
+	case "search":
+		return strings.Contains(strings.ToLower(fmt.Sprint(m["name"])), strings.ToLower(v))
+	case "organization_id":
+		return organization(m) == v
+	case "taxonomy_term_id":
+		return strings.Contains(fmt.Sprint(m["attributes"]), " id:"+v)
+	case "taxonomy_id":
+		return m["taxonomy_id"] == v || strings.Contains(fmt.Sprint(m["attributes"]), "taxonomy_id:"+v)
+	}
+	at, err := time.Parse(time.RFC3339, v)
+	own, _ := time.Parse(time.RFC3339, fmt.Sprint(m["last_modified"]))
+	return err == nil && !own.Before(at)
 }
 
 func organization(m obj) string {
