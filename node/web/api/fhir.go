@@ -50,6 +50,10 @@ var fhirTypes = []fhirType{
 func (a *API) fhirRoutes() {
 	get := func(path string, h http.HandlerFunc, more ...string) {
 		a.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			if !takesJSON(r) {
+				a.fhirFault(w, errFormat)
+				return
+			}
 			for _, m := range append(more, http.MethodGet, http.MethodHead) {
 				if r.Method == m {
 					h(w, r)
@@ -175,6 +179,10 @@ func (a *API) fhirRead(w http.ResponseWriter, r *http.Request, t fhirType) {
 			q.Professional = true
 			x, err = t.item(a, r.Context(), q, writer, id)
 		}
+	}
+	if errors.Is(err, listing.ErrNotFound) && a.wasHere(r.Context(), t, id) {
+		outcome(w, http.StatusGone, "deleted", "This resource has been deleted.")
+		return
 	}
 	if err != nil {
 		a.fhirFault(w, err)

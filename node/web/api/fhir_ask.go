@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -66,6 +67,7 @@ var organizationParams = map[string]fhirParam{
 
 var locationParams = map[string]fhirParam{
 	"_id": idParam, "identifier": identifierParam, "name": nameParam, "type": typeParam,
+	"partof": {kind: "reference", match: func(x *fhir.Resource, _, v, base string) bool { return refers(x.PartOf, "Location", v, base) }},
 	"organization": {kind: "reference", match: func(x *fhir.Resource, _, v, base string) bool {
 		return refers(x.ManagingOrganization, "Organization", v, base)
 	}},
@@ -127,11 +129,13 @@ type fhirAsk struct {
 	only          []string // ids asked for; nil = all
 	matches       []func(*fhir.Resource) bool
 	count, offset int
+
+	forward, reverse []fhirReference // what comes along with a page
 }
 
 // parseFHIR reads the parameters of a search. One that is not known is refused:
 // to leave it out would answer another question.
-func (a *API) parseFHIR(v url.Values, t fhirType, base string) (fhirAsk, error) {
+func (a *API) parseFHIR(ctx context.Context, v url.Values, t fhirType, base string) (fhirAsk, error) {
 	ask := fhirAsk{q: search.Query{Now: a.opt.Now(), Order: search.ByID}, count: DefaultPer}
 	if err := fhirFormat(v); err != nil {
 		return ask, err
@@ -144,7 +148,11 @@ func (a *API) parseFHIR(v url.Values, t fhirType, base string) (fhirAsk, error) 
 			if len(s) > maxValue || !utf8.ValidString(s) {
 				return ask, wrong(strings.ToValidUTF8(full[:min(len(full), 64)], ""), "must be UTF-8 text of at most %d bytes", maxValue)
 			}
-			if err := ask.set(a, t, full, s, base); err != nil {
+			done, err := a.chain(ctx, &ask, t, full, s, base)
+			if !done {
+				err = ask.set(a, t, full, s, base)
+			}
+			if err != nil {
 				return ask, err
 			}
 		}
@@ -169,6 +177,8 @@ func (ask *fhirAsk) set(a *API, t fhirType, full, s, base string) (err error) {
 		return nil
 	case "_lastUpdated":
 		return ask.updated(t, s)
+	case "_include", "_revinclude":
+		return ask.include(t, full, s, full == "_revinclude")
 	}
 	p, ok := t.params[name]
 	if !ok {
@@ -293,9 +303,19 @@ func span(name, s string) (low, high time.Time, err error) {
 
 // fhirNames are the parameters of a type, sorted.
 func fhirNames(t fhirType) []string {
-	names := []string{"_count", "_format", "_lastUpdated"}
+	names := []string{"_count", "_format", "_include", "_lastUpdated"}
+	if included(t, true) != nil {
+		names = append(names, "_revinclude")
+	}
 	for name := range t.params {
 		names = append(names, name)
+	}
+	for _, r := range fhirReferences {
+		if r.source == t.name {
+			for _, name := range chainable(r) {
+				names = append(names, r.param+"."+name)
+			}
+		}
 	}
 	slices.Sort(names)
 	return names
@@ -317,43 +337,19 @@ func (a *API) fhirFound(r *http.Request, t fhirType) (*bundle, error) {
 		return nil, err
 	}
 	base := a.base(r) + "/fhir/"
-	ask, err := a.parseFHIR(v, t, base)
-	if err != nil {
-		return nil, err
-	}
 	ctx, writer := r.Context(), a.fhirWriter(r)
-	ids, snapshot, err := t.ids(a, ctx, ask.q)
+	ask, err := a.parseFHIR(ctx, v, t, base)
 	if err != nil {
 		return nil, err
 	}
-	if ask.only != nil {
-		ids = slices.DeleteFunc(ids, func(id string) bool { return !slices.Contains(ask.only, id) })
-	}
-	ids = slices.DeleteFunc(ids, func(id string) bool { return !fhir.ValidID(id) })
-	one := search.Query{Now: ask.q.Now}
-	if len(ask.matches) > 0 {
-		if len(ids) > maxFHIRLook {
-			return nil, errCostly
-		}
-		kept := ids[:0]
-		for _, id := range ids {
-			x, err := t.item(a, ctx, one, writer, id)
-			if err = cmp.Or(err, ctx.Err()); err != nil {
-				if gone(err) {
-					continue
-				}
-				return nil, err
-			}
-			if !slices.ContainsFunc(ask.matches, func(m func(*fhir.Resource) bool) bool { return !m(&x) }) {
-				kept = append(kept, id)
-			}
-		}
-		ids = kept
+	ids, snapshot, err := a.fhirIDs(ctx, t, ask, writer)
+	if err != nil {
+		return nil, err
 	}
 	total := len(ids)
 	b := &bundle{ResourceType: "Bundle", Type: "searchset", Total: &total, Link: []link{{"self", base + t.name + asked(v)}}}
 	for _, id := range slice(ids, ask.offset, ask.offset+ask.count) {
-		x, err := t.item(a, ctx, one, writer, id)
+		x, err := t.item(a, ctx, search.Query{Now: ask.q.Now}, writer, id)
 		if gone(err) {
 			continue
 		}
@@ -361,6 +357,9 @@ func (a *API) fhirFound(r *http.Request, t fhirType) (*bundle, error) {
 			return nil, err
 		}
 		b.Entry = append(b.Entry, entry{FullURL: base + t.name + "/" + id, Resource: &x, Search: &mode{"match"}})
+	}
+	if err := a.bring(ctx, b, ask, writer, base); err != nil {
+		return nil, err
 	}
 	if end := ask.offset + ask.count; ask.count > 0 && end < total {
 		v.Set("_offset", strconv.Itoa(end))
@@ -370,6 +369,40 @@ func (a *API) fhirFound(r *http.Request, t fhirType) (*bundle, error) {
 		b.Link = append(b.Link, link{"next", base + t.name + asked(v)})
 	}
 	return b, nil
+}
+
+// fhirIDs are the ids of all resources that answer, and the snapshot they were taken
+// from.
+func (a *API) fhirIDs(ctx context.Context, t fhirType, ask fhirAsk, writer *fhir.Writer) ([]string, string, error) {
+	ids, snapshot, err := t.ids(a, ctx, ask.q)
+	if err != nil {
+		return nil, "", err
+	}
+	if ask.only != nil {
+		ids = slices.DeleteFunc(ids, func(id string) bool { return !slices.Contains(ask.only, id) })
+	}
+	ids = slices.DeleteFunc(ids, func(id string) bool { return !fhir.ValidID(id) })
+	one := search.Query{Now: ask.q.Now}
+	if len(ask.matches) > 0 {
+		if len(ids) > maxFHIRLook {
+			return nil, "", errCostly
+		}
+		kept := ids[:0]
+		for _, id := range ids {
+			x, err := t.item(a, ctx, one, writer, id)
+			if err = cmp.Or(err, ctx.Err()); err != nil {
+				if gone(err) {
+					continue
+				}
+				return nil, "", err
+			}
+			if !slices.ContainsFunc(ask.matches, func(m func(*fhir.Resource) bool) bool { return !m(&x) }) {
+				kept = append(kept, id)
+			}
+		}
+		ids = kept
+	}
+	return ids, snapshot, nil
 }
 
 func asked(v url.Values) string {

@@ -30,10 +30,22 @@ func (a *API) capabilities(w http.ResponseWriter, r *http.Request) {
 			history += " A resource is told whenever a listing in which it stands, or stood, has changed, and is deleted when no listing has it any more; that can be told for 30 days, and not across an erasure."
 		}
 		costly := "By the parameters organization, location and service-type and the _lastUpdated of services the directory is asked at once. For all others each resource that is left is looked at, at most " + strconv.Itoa(maxFHIRLook) + ": beyond that the answer is 403 with too-costly, and the question is to be narrowed."
+		for _, r := range fhirReferences {
+			if r.source == t.name {
+				for _, name := range chainable(r) {
+					params = append(params, map[string]any{"name": r.param + "." + name, "type": typeOf(r.target).params[name].kind})
+				}
+			}
+		}
 		interactions := []any{map[string]any{"code": "read"}, map[string]any{"code": "search-type", "documentation": costly}, map[string]any{"code": "history-type", "documentation": history}}
-		resources = append(resources, map[string]any{
+		resource := map[string]any{
 			"type": t.name, "interaction": interactions, "versioning": "versioned", "readHistory": false, "updateCreate": false, "searchParam": params,
-		})
+			"searchInclude": included(t, false),
+		}
+		if names := included(t, true); names != nil {
+			resource["searchRevInclude"] = names
+		}
+		resources = append(resources, resource)
 	}
 	base := a.base(r)
 	a.fhirWrite(w, r, map[string]any{

@@ -224,6 +224,19 @@ func TestFHIRSearches(t *testing.T) {
 		{services, "_lastUpdated", "le" + day, dated(func(d string) bool { return d <= day })},
 		{services, "_lastUpdated", "lt" + day, dated(func(d string) bool { return d < day })},
 		{services, "_lastUpdated", "eb" + day, dated(func(d string) bool { return d < day })},
+		{services, "organization.name", s.ProvidedBy.Display, by},
+		{services, "organization.name:exact", s.ProvidedBy.Display, by},
+		{services, "organization.active", "false", none},
+		{services, "organization.identifier", "nobody", none},
+		{services, "location.status", "active", func(x fhir.Resource) bool {
+			return slices.ContainsFunc(locations, func(l fhir.Resource) bool {
+				return l.Status == "active" && slices.ContainsFunc(x.Location, func(r fhir.Reference) bool { return r.Reference == "Location/"+l.ID })
+			})
+		}},
+		{services, "location.identifier", "urn:ietf:rfc:3986|urn:uuid:nobody", none},
+		{locations, "organization.active", "true", func(x fhir.Resource) bool { return x.ManagingOrganization != nil }},
+		{locations, "partof", "Location/nobody", none},
+		{organizations, "partof.name", "nobody", none},
 		{organizations, "_id", o.ID, func(x fhir.Resource) bool { return x.ID == o.ID }},
 		{organizations, "active", "true", every},
 		{organizations, "identifier", "nobody", none},
@@ -285,6 +298,10 @@ func TestFHIRRefusals(t *testing.T) {
 		{h, "GET", "/fhir/HealthcareService?_count=-1", 400, "invalid"},
 		{h, "GET", "/fhir/HealthcareService?_format=xml", 406, "not-supported"},
 		{h, "GET", "/fhir/metadata?_format=xml", 406, "not-supported"},
+		{h, "GET", "/fhir/HealthcareService?_include=Location:organization", 400, "invalid"},
+		{h, "GET", "/fhir/HealthcareService?_revinclude=Location:organization", 400, "invalid"},
+		{h, "GET", "/fhir/HealthcareService?organization.partof=x", 400, "invalid"},
+		{h, "GET", "/fhir/HealthcareService?organization.name=%ff", 400, "invalid"},
 		{h, "POST", "/fhir/HealthcareService", 405, "not-supported"},
 		{h, "DELETE", "/fhir/HealthcareService/x", 405, "not-supported"},
 		{h, "GET", "/fhir/HealthcareService/_history?_since=x", 400, "invalid"},
@@ -433,4 +450,88 @@ func FuzzFHIR(f *testing.F) {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
 	})
+}
+
+// TestFHIRBringsWhatIsNamed: with _include what a page names comes along, with
+// _revinclude what names it; each once, and the number of what was found stays.
+func TestFHIRBringsWhatIsNamed(t *testing.T) {
+	h := fhirServer(t, webtest.New(t, 30, "PL", "DE"), &history{})
+	type found struct {
+		Total int
+		Entry []struct {
+			Search   struct{ Mode string }
+			Resource fhir.Resource
+		}
+	}
+	for _, x := range []struct {
+		path, kind string
+		names      func(match, with fhir.Resource) bool
+	}{
+		{"/fhir/Location?_include=Location:organization", "Organization", func(m, o fhir.Resource) bool { return m.ManagingOrganization.Reference == "Organization/"+o.ID }},
+		{"/fhir/HealthcareService?_include=HealthcareService:location", "Location", func(m, l fhir.Resource) bool {
+			return slices.ContainsFunc(m.Location, func(r fhir.Reference) bool { return r.Reference == "Location/"+l.ID })
+		}},
+		{"/fhir/HealthcareService?_include=HealthcareService:organization", "Organization", func(m, o fhir.Resource) bool { return m.ProvidedBy.Reference == "Organization/"+o.ID }},
+		{"/fhir/Organization?_revinclude=Location:organization", "Location", func(o, m fhir.Resource) bool { return m.ManagingOrganization.Reference == "Organization/"+o.ID }},
+		{"/fhir/Organization?_revinclude=HealthcareService:organization", "HealthcareService", func(o, m fhir.Resource) bool { return m.ProvidedBy.Reference == "Organization/"+o.ID }},
+		{"/fhir/Location?_revinclude=HealthcareService:location", "HealthcareService", func(l, m fhir.Resource) bool {
+			return slices.ContainsFunc(m.Location, func(r fhir.Reference) bool { return r.Reference == "Location/"+l.ID })
+		}},
+	} {
+		b := decode[found](t, ask(h, "GET", x.path+"&_count=3", "", ""))
+		want := map[string]bool{}
+		var matches, with []fhir.Resource
+		for _, e := range b.Entry {
+			if e.Search.Mode == "match" {
+				matches = append(matches, e.Resource)
+			} else {
+				with = append(with, e.Resource)
+			}
+		}
+		for _, other := range all(t, h, x.kind) {
+			if slices.ContainsFunc(matches, func(m fhir.Resource) bool { return x.names(m, other) }) {
+				want[other.ID] = true
+			}
+		}
+		if len(matches) != 3 || len(want) == 0 || len(with) != len(want) || b.Total <= 3 {
+			t.Errorf("%s: %d of %d with %d, want %d", x.path, len(matches), b.Total, len(with), len(want))
+		}
+		for _, r := range with {
+			if r.ResourceType != x.kind || !want[r.ID] {
+				t.Errorf("%s: %s %s comes along", x.path, r.ResourceType, r.ID)
+			}
+		}
+	}
+}
+
+// TestFHIRIsJSONOnly: who can read XML only is told so; who takes anything gets JSON.
+func TestFHIRIsJSONOnly(t *testing.T) {
+	h := fhirServer(t, webtest.New(t, 3, "PL"), &history{})
+	for accept, want := range map[string]int{
+		"": 200, "*/*": 200, "application/fhir+json": 200, "application/json;q=0.5, application/fhir+xml": 200, "text/html,application/xhtml+xml,*/*;q=0.8": 200,
+		"application/fhir+xml": 406, "text/html": 406, "application/fhir+json;q=0, application/xml": 406,
+	} {
+		for _, path := range []string{"/fhir/metadata", "/fhir/Location", "/fhir/HealthcareService/_history"} {
+			if w := ask(h, "GET", path, "", "", "Accept", accept); w.Code != want {
+				t.Errorf("%s for %q: %d, want %d", path, accept, w.Code, want)
+			}
+		}
+	}
+	if w := ask(h, "GET", "/fhir/Location?_format=json", "", "", "Accept", "application/fhir+xml"); w.Code != 200 {
+		t.Errorf("_format stands above the header: %d", w.Code)
+	}
+}
+
+// TestFHIRTellsWhatWasDeleted: what was here and is no more is gone, not unknown.
+func TestFHIRTellsWhatWasDeleted(t *testing.T) {
+	c := webtest.New(t, 3, "PL")
+	l := *c.Listings[0].Listing
+	nobody := l
+	nobody.Visibility = "nobody"
+	h := fhirServer(t, c, &history{before: map[string][]*listing.Listing{"was-here": {&l}, "never-shown": {&nobody}}})
+	for id, want := range map[string]int{"was-here": 410, "never-shown": 404, "unknown": 404, l.ID: 200} {
+		if w := ask(h, "GET", "/fhir/HealthcareService/"+id, "", ""); w.Code != want {
+			t.Errorf("%s: %d, want %d", id, w.Code, want)
+		}
+	}
 }
