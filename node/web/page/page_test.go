@@ -3,6 +3,7 @@ package page_test
 import (
 	"errors"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -80,6 +81,37 @@ func TestCrisisContacts(t *testing.T) {
 	} {
 		if strings.Contains(body, want) != there {
 			t.Errorf("%s on the page: %v, want %v", want, !there, there)
+		}
+	}
+}
+
+// The stylesheet holds for scripts that run the other way: it names no left and no
+// right, and where four lengths are given the two sides are alike. It is at most
+// 15 kB, the script 2 kB.
+func TestStylesheet(t *testing.T) {
+	r, err := page.New(options(t, `{{define "main:x"}}{{end}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range r.Assets() {
+		most := map[string]int{"text/css; charset=utf-8": 15_000, "text/javascript; charset=utf-8": 2000}[a.ContentType]
+		if most == 0 {
+			continue
+		}
+		if len(a.Body) > most {
+			t.Errorf("%s has %d bytes, at most %d", a.Path, len(a.Body), most)
+		}
+		if !strings.HasPrefix(a.ContentType, "text/css") {
+			continue
+		}
+		for _, d := range regexp.MustCompile(`[{;]\s*([a-z-]+):\s*([^;}]+)`).FindAllStringSubmatch(string(a.Body), -1) {
+			sides := strings.Fields(d[2])
+			switch name := d[1]; {
+			case regexp.MustCompile(`(^|-)(left|right)(-|$)`).MatchString(name), regexp.MustCompile(`\b(left|right)\b`).MatchString(d[2]):
+				t.Errorf("%s: %s knows left from right", name, d[2])
+			case (name == "padding" || name == "margin" || name == "inset" || name == "border-width") && len(sides) == 4 && sides[1] != sides[3]:
+				t.Errorf("%s: %s has two sides that differ", name, d[2])
+			}
 		}
 	}
 }

@@ -282,6 +282,11 @@ func TestPoster(t *testing.T) {
 			t.Errorf("%s: the address is not written under the square, or the page may be indexed", path)
 		}
 	}
+	// What it promises is true of the directory. What holds for a service, and as of
+	// when, is on its page.
+	for path, promised := range map[string]bool{"/en/in/ie/poster": true, "/en/s/case-region/poster": false, "/en/s/" + webtest.ChatID + "/poster": false} {
+		wantOn(t, path, get(h, path).Body.String(), map[string]bool{"You do not have to say who you are.": promised})
+	}
 	for path, status := range map[string]int{"/en/in/xx/poster": 404, "/en/s/none/poster": 404, "/en/s/case-hidden/poster": 404, "/en/in/IE/poster": 303} {
 		if w := get(h, path); w.Code != status {
 			t.Errorf("%s: status %d, want %d", path, w.Code, status)

@@ -15,11 +15,12 @@ import (
 // posterView is a page to be printed: what it leads to, in a few words, and a
 // square that a telephone reads.
 type posterView struct {
-	Title    text
-	Lead     string
-	Square   square
-	Back     string
-	BackName string
+	Title     text
+	Lead      string
+	Anonymous bool // nobody has to say who they are: true of this directory, not of every service
+	Square    square
+	Back      string
+	BackName  string
 }
 
 // square is a QR code as rows of a table: it shows where pictures are off, and
@@ -42,7 +43,7 @@ func (s *Site) countryPoster(w http.ResponseWriter, r *http.Request, l *locale.L
 		return
 	}
 	path := "/in/" + strings.ToLower(code)
-	s.poster(w, r, l, path, posterView{Title: text{S: l.Say("start.title")}, Lead: l.Say("start.lead"), BackName: l.CountryName(code)}, code)
+	s.poster(w, r, l, path, posterView{Title: text{S: l.Say("start.title")}, Lead: l.Say("start.lead"), Anonymous: true, BackName: l.CountryName(code)}, code)
 }
 
 // servicePoster answers GET /{lang}/s/{id}/poster.
@@ -53,7 +54,7 @@ func (s *Site) servicePoster(w http.ResponseWriter, r *http.Request, l *locale.L
 		return
 	}
 	c := s.one(r.Context(), l, p, asker{})
-	s.poster(w, r, l, strings.TrimPrefix(c.Path, "/"+l.Tag()), posterView{Title: c.Name, Lead: c.For, BackName: l.Say("listing.title")}, "")
+	s.poster(w, r, l, strings.TrimPrefix(c.Path, "/"+l.Tag()), posterView{Title: c.Name, Lead: c.For, BackName: l.Say("listing.back")}, "")
 }
 
 func (s *Site) poster(w http.ResponseWriter, r *http.Request, l *locale.Language, path string, v posterView, country string) {
