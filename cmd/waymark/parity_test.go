@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -120,7 +121,7 @@ func TestFacesGiveTheSameOrder(t *testing.T) {
 		{"channel": {"onion_site"}, "anonymity": {"official_id_required"}},
 	} {
 		form := url.Values{"country": {"PL"}, "language": {"pl"}}
-		asked := url.Values{"usable_from": {"PL"}, "language": {"pl"}, "per_page": {"10"}}
+		asked := url.Values{"usable_from": {"PL"}, "language": {"pl"}, "per_page": {"10"}, "together": {"true"}}
 		args := []string{"--usable-from", "PL", "--language", "pl", "--per-page", "10"}
 		for name, values := range q {
 			form[name], asked[name] = values, values
@@ -145,7 +146,7 @@ func TestFacesGiveTheSameOrder(t *testing.T) {
 			t.Errorf("%v: the command line has\n%v\nthe API\n%v", q, have, want)
 		}
 		var same api.Answer
-		if err := json.Unmarshal([]byte(f.command(append(args, "-o", "json")...)), &same); err != nil || !slices.Equal(ids(same.Results), ids(answer.Results)) || same.Total != answer.Total {
+		if err := json.Unmarshal([]byte(f.command(append(args, "--together", "-o", "json")...)), &same); err != nil || !slices.Equal(ids(same.Results), ids(answer.Results)) || same.Total != answer.Total {
 			t.Errorf("%v: the command line says in JSON %d of %d, %v", q, len(same.Results), same.Total, err)
 		}
 		if answer.Total > 0 {
@@ -209,6 +210,67 @@ func TestFacesGiveTheSameOrder(t *testing.T) {
 			if code := m.Run(t.Context(), append([]string{"search", "--dir", f.dir}, x.args...)); code != x.code || !strings.Contains(out.String(), x.says) || strings.Contains(out.String(), "\x1b") {
 				t.Errorf("%s: exit %d, want %d: %.300s", name, code, x.code, &out)
 			}
+		}
+	})
+
+	// Page by page, by its own button, every service stands once, and nobody apart
+	// from a companion that was found too; API and command line divide the list alike.
+	t.Run("companions on one page", func(t *testing.T) {
+		f.t = t
+		all, _ := f.api("/api/search?usable_from=PL&language=pl&per_page=100")
+		found := map[string]bool{}
+		for _, id := range ids(all.Results) {
+			found[id] = true
+		}
+		if all.Total != len(all.Results) || all.Places != 0 {
+			t.Fatalf("flat: %d results of %d, %d places", len(all.Results), all.Total, all.Places)
+		}
+		on := map[string]int{}
+		pages, next := 0, "/api/search?usable_from=PL&language=pl&per_page=10&together=true"
+		form := url.Values{"country": {"PL"}, "language": {"pl"}}
+		for ; next != ""; pages++ {
+			var a api.Answer
+			a, next = f.api(next)
+			if a.Total != all.Total || a.Places >= a.Total || next != "" && len(a.Results) != 10 {
+				t.Errorf("page %d: %d results of %d at %d places", pages+1, len(a.Results), a.Total, a.Places)
+			}
+			page, _ := f.body(http.PostForm(f.base+"/pl/search", form))
+			have := idsIn(cardLink, page)
+			if want := ids(a.Results); !slices.Equal(have, want) {
+				t.Errorf("page %d has\n%v\nthe API\n%v", pages+1, have, want)
+			}
+			if out := f.command("--usable-from", "PL", "--language", "pl", "--per-page", "10", "--page", strconv.Itoa(pages+1)); pages == 0 && !strings.Contains(out, fmt.Sprintf("%d listings, page 1 of %d", a.Total, (a.Places+9)/10)) {
+				t.Errorf("the command line says %.300s", out[max(0, len(out)-300):])
+			}
+			for _, id := range have {
+				if on[id] != 0 {
+					t.Errorf("%s stands on the pages %d and %d", id, on[id], pages+1)
+				}
+				on[id] = pages + 1
+			}
+			snapshot := regexp.MustCompile(`name="snapshot" value="([^"]+)"`).FindStringSubmatch(page)
+			if more := strings.Contains(page, fmt.Sprintf(`name="page" value="%d"`, pages+2)); more != (next != "") || snapshot == nil {
+				t.Fatalf("page %d leads on: %t, the API %q", pages+1, more, next)
+			}
+			form.Set("page", strconv.Itoa(pages+2))
+			form.Set("snapshot", snapshot[1])
+		}
+		parted := 0
+		for _, r := range all.Results {
+			if on[r.ID] == 0 {
+				t.Errorf("%s stands on no page", r.ID)
+			}
+			for _, c := range r.Companions {
+				if found[c.ID] && on[c.ID] != on[r.ID] {
+					t.Errorf("%s stands on page %d, its companion on %d", r.ID, on[r.ID], on[c.ID])
+				}
+				if found[c.ID] {
+					parted++
+				}
+			}
+		}
+		if pages < 3 || parted < 4 {
+			t.Errorf("%d pages with %d companions say too little", pages, parted)
 		}
 	})
 

@@ -14,7 +14,7 @@ func (m *Main) searchCommand() *cobra.Command {
 	var countries, languages, usableFrom, facets []string
 	var page, perPage int
 	var order, snapshot string
-	var professional, explain bool
+	var professional, explain, together bool
 	var lat, lon, radius float64
 	cmd := &cobra.Command{
 		Use:   `search "words"`,
@@ -45,6 +45,7 @@ it is. Pages of a list that changes meanwhile belong together with the same
 	f.StringVar(&snapshot, "snapshot", "", "the list of an earlier answer, for its further pages")
 	f.BoolVar(&professional, "professional", false, "also what is meant for professionals")
 	f.BoolVar(&explain, "explain", false, "say of each why it stands where it stands")
+	f.BoolVar(&together, "together", false, "companions stand with the one whose they are, and count as one; always so but in JSON")
 	out := formatFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		form := url.Values{"page": {strconv.Itoa(page)}, "per_page": {strconv.Itoa(perPage)}}
@@ -65,7 +66,7 @@ it is. Pages of a list that changes meanwhile belong together with the same
 				form.Set(name, v)
 			}
 		}
-		for name, on := range map[string]bool{"professional": professional, "explain": explain} {
+		for name, on := range map[string]bool{"professional": professional, "explain": explain, "together": together || !out.json()} {
 			if on {
 				form.Set(name, "true")
 			}
@@ -102,6 +103,7 @@ it is. Pages of a list that changes meanwhile belong together with the same
 // answer is what the text output shows of an answer of /api/search.
 type answer struct {
 	Total     int      `json:"total"`
+	Places    int      `json:"places"`
 	Page      int      `json:"page"`
 	PerPage   int      `json:"per_page"`
 	Results   []result `json:"results"`
@@ -163,8 +165,8 @@ func (m *Main) printAnswer(raw json.RawMessage) error {
 		return err
 	}
 	line := count(a.Total, "listing", "listings")
-	if a.PerPage > 0 && a.Total > a.PerPage {
-		line += fmt.Sprintf(", page %d of %d", a.Page, (a.Total+a.PerPage-1)/a.PerPage)
+	if a.PerPage > 0 && a.Places > a.PerPage {
+		line += fmt.Sprintf(", page %d of %d", a.Page, (a.Places+a.PerPage-1)/a.PerPage)
 	}
 	return m.sayLines([]string{"", line})
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/2ps-project/waymark/federation/feed"
 	"github.com/2ps-project/waymark/node/hsds"
 	"github.com/2ps-project/waymark/node/listing"
@@ -56,6 +58,9 @@ func (c *Catalog) document(country, id string, record *feed.Record, l *listing.L
 		MinAge:    years(l.MinimumAge), MaxAge: years(l.MaximumAge),
 		Points: points(l),
 		Keys:   hsds.Keys(l, record.Modified.Time()),
+	}
+	for _, id := range companions(l) {
+		d.Companions = append(d.Companions, uuid.UUID(id).String())
 	}
 	age := l.Timetable(c.o.Now(), c.o.Cadence())
 	if d.CadenceDays, d.LapseDays = age.Days, age.Lapse; age.Known {

@@ -135,7 +135,7 @@ func (b *builder) add(n uint32, d *Doc) {
 		}
 	}
 	s.hourOff = append(s.hourOff, uint32(len(s.hours)))
-	b.texts(n, d.Texts, d.Keys)
+	b.texts(n, d)
 }
 
 // rule files hours that are not known yet.
@@ -198,11 +198,11 @@ const (
 // fieldGap lies between the positions of two texts: no phrase spans it.
 const fieldGap = 100
 
-// texts files a document under its words, their stems, and its keys.
-func (b *builder) texts(doc uint32, texts []Text, keys []string) {
+// texts files a document under its words, their stems, its keys and its companions.
+func (b *builder) texts(doc uint32, d *Doc) {
 	b.tokens = b.tokens[:0]
 	left, at, length := MaxText, uint32(0), 0
-	for _, t := range limit(texts, maxTexts) {
+	for _, t := range limit(d.Texts, maxTexts) {
 		text := t.Text[:min(len(t.Text), left)]
 		left -= len(text)
 		lang := analysis.Find(t.Language)
@@ -224,7 +224,8 @@ func (b *builder) texts(doc uint32, texts []Text, keys []string) {
 		at += fieldGap
 	}
 	b.seg.length = append(b.seg.length, uint16(min(length, math.MaxUint16)))
-	b.keys(keys)
+	b.keys(keyPrefix, d.Keys)
+	b.keys(companionPrefix, d.Companions)
 	slices.Sort(b.tokens)
 	for i := 0; i < len(b.tokens); {
 		j, tf := i, uint64(0)

@@ -44,6 +44,8 @@ type Doc struct {
 
 	Keys []string // exact values by which it can be asked for, "organization/" and an id; see [KeyFilter]. Not counted, not found by words
 
+	Companions []string // ids of the listings with which it is shown, mostly of the same country
+
 	ProfessionalsOnly bool // left out unless [Query.Professional]
 	AnonymousContact  bool // at least one channel asks for no name
 }

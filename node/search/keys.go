@@ -35,11 +35,11 @@ func (f KeyFilter) normal() error {
 	return nil
 }
 
-// keys files a document under its keys.
-func (b *builder) keys(keys []string) {
+// keys files a document under keys, behind a prefix.
+func (b *builder) keys(prefix string, keys []string) {
 	for _, k := range limit(keys, maxCodes) {
 		if k != "" && len(k) <= maxIDLen && utf8.ValidString(k) {
-			b.tokens = append(b.tokens, token(b.term([]byte(keyPrefix+k)), stemPos, 0))
+			b.tokens = append(b.tokens, token(b.term([]byte(prefix+k)), stemPos, 0))
 		}
 	}
 }

@@ -89,6 +89,12 @@ type Query struct {
 	OpenNow      bool // the same as the facet open_now=true
 	Professional bool // show what is for professionals too
 
+	// Together gives companions one place: a hit that one before it names as a
+	// companion, and what that names in turn, stands with the first of them, in
+	// [Hit.Together], and not in the list. At most [MaxTogether] stand with one;
+	// further ones keep their places.
+	Together bool
+
 	Page, PerPage int // from 1; 0 = 1 and [DefaultPage]
 	Order         Order
 	Snapshot      string    // [Answer.Snapshot] of an earlier page; "" = the newest
@@ -97,7 +103,8 @@ type Query struct {
 
 // Answer is one page of an answer.
 type Answer struct {
-	Total         int // of all pages
+	Total         int // of all pages: listings
+	Places        int // of all pages: hits. Fewer than Total where some stand together
 	Page, PerPage int
 	Hits          []Hit
 	Facets        map[Facet][]Count // over all pages; a facet's own filter does not bound its counts
@@ -126,6 +133,7 @@ type Hit struct {
 	Freshness string  // fresh, due, stale, demoted, lapsed
 	Open      string  // true, false, not_stated
 	Why       []Why   // what put it where it is, most important first
+	Together  []Ref   // the hits that stand with it, the nearest first; see [Query.Together]
 }
 
 // Why is a reason for a place in the order.

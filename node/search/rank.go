@@ -31,11 +31,12 @@ const insertUpTo = 256
 
 // rank puts the page that was asked for into best.
 func (e *evaluation) rank() error {
-	from := e.total
-	if e.q.Page-1 <= e.total/e.q.PerPage {
-		from = min((e.q.Page-1)*e.q.PerPage, e.total)
+	e.together()
+	from := e.places
+	if e.q.Page-1 <= e.places/e.q.PerPage {
+		from = min((e.q.Page-1)*e.q.PerPage, e.places)
 	}
-	to := min(from+e.q.PerPage, e.total)
+	to := min(from+e.q.PerPage, e.places)
 	if from == to {
 		return nil
 	}
@@ -56,7 +57,7 @@ func (e *evaluation) rank() error {
 		e.nearest(from, to)
 	default:
 		l := ladder{e: e, skip: from, left: to - from}
-		l.descend(hits, e.total, 0)
+		l.descend(hits, e.places, 0)
 		if len(e.groups) > 0 {
 			e.need()
 			e.scoreNeeded()
@@ -398,6 +399,9 @@ func (e *evaluation) hit(c candidate) Hit {
 	}
 	if e.q.Near != nil {
 		h.Distance = s.nearest(*e.q.Near, c.doc)
+	}
+	for _, other := range e.with[found{uint32(c.part), c.doc}] {
+		h.Together = append(h.Together, e.parts[other.part].view.seg.ref(other.doc))
 	}
 	why := func(yes bool, w Why) {
 		if yes {

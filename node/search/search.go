@@ -77,6 +77,8 @@ type evaluation struct {
 	most   int      // and the best of them
 	typos  []Correction
 	total  int
+	places int // total without those that stand with another
+	with   map[found][]candidate
 	counts [numFacets][]Count // by value
 	leaves []leaf
 	// reached are the places within the radius.
@@ -227,6 +229,7 @@ func (e *evaluation) find() error {
 		}
 		e.filter(&e.parts[i])
 	}
+	e.places = e.total
 	return nil
 }
 
@@ -406,7 +409,7 @@ const maxCounts = 200
 
 // answer puts together the page that was asked for.
 func (e *evaluation) answer() Answer {
-	a := Answer{Total: e.total, Page: e.q.Page, PerPage: e.q.PerPage, Words: len(e.groups), Matched: e.level, Corrected: e.typos,
+	a := Answer{Total: e.total, Places: e.places, Page: e.q.Page, PerPage: e.q.PerPage, Words: len(e.groups), Matched: e.level, Corrected: e.typos,
 		Facets: make(map[Facet][]Count, numFacets)}
 	for f, name := range facetNames {
 		a.Facets[name] = e.list(f)

@@ -64,6 +64,8 @@ type segment struct {
 
 	today  atomic.Pointer[dayView]
 	minute atomic.Pointer[minuteView]
+
+	namings atomic.Pointer[[]naming] // made when first asked for
 }
 
 // column is an array of a segment as bytes, in the byte order of the machine.

@@ -40,7 +40,8 @@ type Catalog interface {
 // Answer is one page of an answer, as /api/search and `waymark search -o json`
 // write it.
 type Answer struct {
-	Total     int                `json:"total"`
+	Total     int                `json:"total"`            // listings that were found
+	Places    int                `json:"places,omitempty"` // with together: results on all pages; companions that were found too stand within them
 	Page      int                `json:"page"`
 	PerPage   int                `json:"per_page"`
 	Results   []Result           `json:"results"`
@@ -124,7 +125,7 @@ type Clock struct {
 
 const (
 	maxSummary    = 300 // runes
-	maxCompanions = 4   // of one result
+	maxCompanions = search.MaxTogether
 	lapsedNote    = "Not confirmed for a long time: the contact details may be wrong."
 )
 
@@ -142,6 +143,9 @@ func Search(ctx context.Context, c Catalog, q Question, clock Clock) (Answer, er
 		Total: found.Total, Page: found.Page, PerPage: found.PerPage, Snapshot: found.Snapshot,
 		Words: found.Words, Matched: found.Matched,
 		Results: make([]Result, 0, len(found.Hits)), Facets: make(map[string][]Count, len(found.Facets)),
+	}
+	if q.Together {
+		a.Places = found.Places
 	}
 	for facet, counts := range found.Facets {
 		list := make([]Count, len(counts))
@@ -199,7 +203,7 @@ func (w *writer) results(hits []search.Hit) []Result {
 		if w.q.Explain {
 			r.Explanation = explain(w.q, hit)
 		}
-		for _, id := range p.Listing.Companions {
+		for _, id := range search.First(hit.Together, p.Listing.Companions) {
 			if len(r.Companions) == maxCompanions {
 				break
 			}

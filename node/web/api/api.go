@@ -151,7 +151,11 @@ func (a *API) search(w http.ResponseWriter, r *http.Request) {
 	}
 	// A posted question stays out of addresses: its next page is posted too.
 	if r.Method != http.MethodPost {
-		next(w, "/api/search", v, answer.Total, answer.Page, answer.PerPage, answer.Snapshot)
+		results := answer.Total
+		if q.Together {
+			results = answer.Places
+		}
+		next(w, "/api/search", v, results, answer.Page, answer.PerPage, answer.Snapshot)
 	}
 	a.write(w, r, answer)
 }

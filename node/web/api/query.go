@@ -62,7 +62,7 @@ func (f faults) err() error {
 }
 
 // plain are the parameters that are no facets.
-var plain = []string{"q", "country", "language", "lat", "lon", "radius_km", "order", "page", "per_page", "snapshot", "usable_from", "professional", "explain", "highlight"}
+var plain = []string{"q", "country", "language", "lat", "lon", "radius_km", "order", "page", "per_page", "snapshot", "usable_from", "professional", "together", "explain", "highlight"}
 
 // orders are the values of the parameter order.
 var orders = map[string]search.Order{"": search.ByRank, "rank": search.ByRank, "distance": search.ByDistance, "id": search.ByID}
@@ -158,6 +158,8 @@ func set(q *Question, name string, values []string) (err error) {
 		q.Snapshot = s
 	case "professional":
 		q.Professional, err = truth(name, s)
+	case "together":
+		q.Together, err = truth(name, s)
 	case "explain":
 		q.Explain, err = truth(name, s)
 	case "highlight":

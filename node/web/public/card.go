@@ -62,7 +62,7 @@ type ref struct {
 
 const (
 	waysOnCard  = 2
-	maxTogether = 4
+	maxTogether = search.MaxTogether
 	maxName     = 160
 )
 
@@ -109,10 +109,11 @@ func (c *card) mark(h *search.Highlighter, r reader, li *listing.Listing) {
 	c.Found.Pieces = hit(h.Excerpt(c.Found.S, language(c.Found.text), excerptLen))
 }
 
-// card makes the card of a listing, with those of its companions.
-func (s *Site) card(ctx context.Context, l *locale.Language, p listing.Published, who asker) card {
+// card makes the card of a listing, with those of its companions: first of all
+// those that have no other place in the list.
+func (s *Site) card(ctx context.Context, l *locale.Language, p listing.Published, together []search.Ref, who asker) card {
 	c := s.one(ctx, l, p, who)
-	for _, id := range p.Listing.Companions {
+	for _, id := range search.First(together, p.Listing.Companions) {
 		if len(c.Together) == maxTogether {
 			break
 		}

@@ -60,7 +60,7 @@ func (s *Site) country(w http.ResponseWriter, r *http.Request, l *locale.Languag
 			v.Hidden, v.HiddenWhy = s.hiddenItems(l, c.Hidden)
 		}
 	}
-	q := search.Query{Language: l.Tag(), From: code, UsableFrom: []string{code}, PerPage: onCountryPage, Now: s.opt.Now()}
+	q := search.Query{Language: l.Tag(), From: code, UsableFrom: []string{code}, PerPage: onCountryPage, Together: true, Now: s.opt.Now()}
 	usable, err := s.opt.Catalog.Search(r.Context(), q)
 	if err != nil {
 		s.fault(w, l, err)

@@ -89,7 +89,7 @@ func (s *Site) detail(w http.ResponseWriter, r *http.Request, l *locale.Language
 func (s *Site) view(req *http.Request, l *locale.Language, p listing.Published) detailView {
 	li, r := p.Listing, newReader(l, p)
 	v := detailView{
-		card: s.card(req.Context(), l, p, asker{}), Channels: s.channels(l, p), ID: page.Clip(200, li.ID),
+		card: s.card(req.Context(), l, p, nil, asker{}), Channels: s.channels(l, p), ID: page.Clip(200, li.ID),
 		Audience: terms(l, "audience", li.Audience), Age: age(l, li), Guardian: guardian(l, li),
 		Happens:  r.text("application_process", li.ApplicationProcess, 1200, false),
 		Waiting:  datedFact(l, "waiting", li.WaitingValue(), li.Waiting),

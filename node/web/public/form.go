@@ -133,7 +133,7 @@ func twoLetters(s string) bool {
 func (f form) query(pageLanguage string) search.Query {
 	q := search.Query{
 		Text: f.Words, Language: pageLanguage, From: f.Country, Facets: map[string][]string{},
-		Professional: f.Door == "professional", Page: f.Page, PerPage: perPage, Snapshot: f.Snapshot,
+		Professional: f.Door == "professional", Page: f.Page, PerPage: perPage, Snapshot: f.Snapshot, Together: true,
 	}
 	if f.Speaks != "" {
 		q.Language, q.Languages = f.Speaks, []string{f.Speaks}

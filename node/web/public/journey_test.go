@@ -2,9 +2,12 @@ package public_test
 
 import (
 	"encoding/csv"
+	"fmt"
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -234,6 +237,42 @@ func TestThreeMonthsOn(t *testing.T) {
 	wantOn(t, "strip", strip(answers["start"].Body.String()), map[string]bool{"Call 112.": true, "tel:112": false, `href="tel:&#43;990000000001"`: false})
 	for name, w := range answers { // whoever has closed since may not have been heard
 		wantOn(t, name, w.Body.String(), map[string]bool{`badge good">Open now`: false})
+	}
+}
+
+// Companions that were found stand on one page, each once, however far apart the list
+// has them; the pages are as many as there are places, and none is empty.
+func TestCompanionsAreNotParted(t *testing.T) {
+	c := webtest.New(t, 0, "PL")
+	with := map[int][]any{3: {"l15"}, 15: {"l03"}, 8: {"l20"}, 9: {"l21"}, 21: {"l09", "l22"}, 22: {"l21"}}
+	for i := range 23 {
+		d := listing.Document{"id": fmt.Sprintf("l%02d", i), "name": fmt.Sprintf("Service %02d", i), "status": "active", "organization": map[string]any{"id": "o", "name": "O"}}
+		if ids := with[i]; ids != nil {
+			d["companions"] = ids
+		}
+		c.Add(t, "PL", d)
+	}
+	h := site(t, c, nil)
+	link := regexp.MustCompile(`<h3><a href="/en/s/(l\d\d)"`)
+	var have []string
+	form := url.Values{}
+	for page := 1; ; page++ {
+		form.Set("page", strconv.Itoa(page))
+		body := ask(h, "POST", "/en/search", form).Body.String()
+		wantOn(t, form.Encode(), body, map[string]bool{"23 services found": true, fmt.Sprintf("Page %d of 2", page): true})
+		var on []string
+		for _, m := range link.FindAllStringSubmatch(body, -1) {
+			on = append(on, m[1])
+		}
+		have = append(have, strings.Join(on, " "))
+		if !strings.Contains(body, fmt.Sprintf(`name="page" value="%d"`, page+1)) {
+			break
+		}
+	}
+	// l22 is the companion of l09's companion.
+	want := []string{"l00 l01 l02 l03 l15 l04 l05 l06 l07 l08 l20 l09 l21 l22", "l10 l11 l12 l13 l14 l16 l17 l18 l19"}
+	if !slices.Equal(have, want) {
+		t.Errorf("the pages have\n%q\nwant\n%q", have, want)
 	}
 }
 

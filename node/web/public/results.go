@@ -103,7 +103,7 @@ func (s *Site) results(ctx context.Context, l *locale.Language, f form) (results
 		Facets: facets(l, f, answer.Facets), Countries: s.countryOptions(l, f.Country), Languages: s.languageOptions(l, f.Speaks),
 		Form: f, Fields: f.fields(), Snapshot: answer.Snapshot, MostSaved: mostSaved,
 		SomeWords: answer.Total > 0 && answer.Matched < answer.Words,
-		Page:      max(answer.Page, 1), Pages: max((answer.Total+perPage-1)/perPage, 1),
+		Page:      max(answer.Page, 1), Pages: max((answer.Places+perPage-1)/perPage, 1),
 	}
 	who := asker{From: f.Country, Professional: q.Professional, Explain: true}
 	if f.Words != "" {
@@ -273,7 +273,7 @@ func (s *Site) cards(ctx context.Context, l *locale.Language, hits []search.Hit,
 		if err != nil || p.Listing == nil || there[servicePath(l, p.Listing.ID)] {
 			continue
 		}
-		c := s.card(ctx, l, p, who)
+		c := s.card(ctx, l, p, h.Together, who)
 		for _, other := range c.Together {
 			there[other.Path] = true
 		}

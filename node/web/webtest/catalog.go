@@ -157,7 +157,11 @@ func (c *Catalog) Search(_ context.Context, q search.Query) (search.Answer, erro
 		}
 		return cmp.Or(cmp.Compare(a.Country, b.Country), cmp.Compare(a.ID, b.ID))
 	})
-	a := search.Answer{Total: len(hits), Page: max(q.Page, 1), PerPage: cmp.Or(q.PerPage, search.DefaultPage), Facets: map[search.Facet][]search.Count{}, Snapshot: c.Snapshot}
+	total := len(hits)
+	if q.Together {
+		hits = c.together(hits)
+	}
+	a := search.Answer{Total: total, Places: len(hits), Page: max(q.Page, 1), PerPage: cmp.Or(q.PerPage, search.DefaultPage), Facets: map[search.Facet][]search.Count{}, Snapshot: c.Snapshot}
 	from := min((a.Page-1)*a.PerPage, len(hits))
 	a.Hits = hits[from:min(from+a.PerPage, len(hits))]
 	for f, byValue := range counts {
@@ -169,6 +173,34 @@ func (c *Catalog) Search(_ context.Context, q search.Query) (search.Answer, erro
 		})
 	}
 	return a, nil
+}
+
+// together gives companions, and theirs, the place of the first of them.
+func (c *Catalog) together(hits []search.Hit) (list []search.Hit) {
+	taken := map[search.Ref]bool{}
+	names := func(by search.Ref, id string) bool {
+		at := slices.IndexFunc(c.Listings, func(p listing.Published) bool { return p.Country == by.Country && p.Listing.ID == by.ID })
+		return slices.Contains(c.Listings[at].Listing.Companions, id)
+	}
+	for i, h := range hits {
+		if taken[h.Ref] {
+			continue
+		}
+		for k := -1; k < len(h.Together); k++ {
+			by := h.Ref
+			if k >= 0 {
+				by = h.Together[k]
+			}
+			for _, other := range hits[i+1:] {
+				if !taken[other.Ref] && len(h.Together) < search.MaxTogether && names(by, other.ID) {
+					taken[other.Ref] = true
+					h.Together = append(h.Together, other.Ref)
+				}
+			}
+		}
+		list = append(list, h)
+	}
+	return list
 }
 
 // why is what would put a listing before another.
