@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -139,10 +140,7 @@ func controlRows(rows iter.Seq2[hsds.Row, error], notes *[]note) iter.Seq2[contr
 }
 
 func (m *Main) printReport(r control.ImportReport, o control.ImportOptions) error {
-	var rows [][]string
-	for _, f := range r.Refused {
-		rows = append(rows, []string{f.Row, f.Path, f.Message})
-	}
+	rows := faultRows(r.Refused)
 	if len(rows) > 0 {
 		if err := table(m.Stdout, []string{"ROW", "FIELD", "WHAT IS WRONG"}, rows); err != nil {
 			return err
@@ -170,6 +168,36 @@ func (m *Main) printReport(r control.ImportReport, o control.ImportOptions) erro
 	}
 	_, err := fmt.Fprintf(m.Stdout, "%d added, %d changed, %d unchanged, %d removed, %d published.\n", r.Added, r.Changed, r.Unchanged, r.Removed, r.Published)
 	return err
+}
+
+// faultRows are the lines of the table of faults. What is wrong in the same way in
+// many rows stands there once: it is mended once, in the mapping or in the column.
+func faultRows(refused []control.Refusal) (rows [][]string) {
+	type fault struct{ path, message string }
+	const named = 8 // rows that are named
+	at := map[fault]int{}
+	more := map[fault][]string{}
+	for _, f := range refused {
+		key := fault{f.Path, f.Message}
+		if _, there := at[key]; there {
+			more[key] = append(more[key], f.Row[strings.LastIndexByte(f.Row, ' ')+1:])
+			continue
+		}
+		at[key] = len(rows)
+		rows = append(rows, []string{f.Row, f.Path, f.Message})
+	}
+	for key, others := range more {
+		line := rows[at[key]]
+		rows := "rows"
+		if len(others) == 1 {
+			rows = "row"
+		}
+		line[2] += fmt.Sprintf(" The same in %d more %s: %s", len(others), rows, strings.Join(others[:min(len(others), named)], ", "))
+		if len(others) > named {
+			line[2] += ", …"
+		}
+	}
+	return rows
 }
 
 func orNothing(raw json.RawMessage) string {

@@ -100,6 +100,13 @@ func (c *checker) date(path, date string, must bool) {
 	}
 }
 
+// IsLanguage reports whether a text is written as the tag of a language (BCP 47).
+func IsLanguage(tag string) bool { return languageTag.MatchString(tag) }
+
+// IsCountry reports whether a text is written as the code of a country (ISO 3166-1
+// alpha-2).
+func IsCountry(code string) bool { return countryCode.MatchString(code) }
+
 func (c *checker) countries(path string, codes []string) {
 	for i, code := range codes {
 		if !countryCode.MatchString(code) {

@@ -142,7 +142,14 @@ func (c *Column) code(s string) (string, error) {
 	if code := labels()[v][fold(s)]; code != "" {
 		return code, nil
 	}
-	if v == languageNames || v == countryNames {
+	switch {
+	case c.field.own && (v == languageNames || v == countryNames):
+		return s, nil
+	case v == languageNames && !listing.IsLanguage(s):
+		return "", fmt.Errorf("%.60q is no language; write its name or tag, such as lt, and put %q between two, as the mapping says, or add the word to the values of the column in the mapping", s, c.Separator)
+	case v == countryNames && !listing.IsCountry(s):
+		return "", fmt.Errorf("%.60q is no country; write its name or code, such as LT, or add the word to the values of the column in the mapping", s)
+	case v == languageNames || v == countryNames:
 		return s, nil
 	}
 	return "", fmt.Errorf("%.60q is no code of %s; choose one of: %s, or add the word to the values of the column in the mapping",

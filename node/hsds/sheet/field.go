@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/csv"
 	"fmt"
+	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -30,6 +31,7 @@ type Field struct {
 	steps      []step
 	kind       kind
 	vocabulary string // its codes; empty for any text
+	own        bool   // of a table that we wrote: what is no date or address went out as it is, and comes back
 }
 
 // step is a field of an object or, with at > 0, a position in a list.
@@ -146,6 +148,15 @@ func (f Field) date() bool {
 	return false
 }
 
+// address tells whether the field holds the address of a page.
+func (f Field) address() bool {
+	switch f.last() {
+	case "url", "uri", "website", "logo", "source", "source_url", "schedule_link":
+		return f.kind == text && (f.last() != "source" || len(f.steps) == 1)
+	}
+	return false
+}
+
 func (f Field) clock() bool {
 	switch f.last() {
 	case "opens", "closes", "opens_at", "closes_at":
@@ -243,7 +254,13 @@ func (f Field) read(cell, separator string, raw bool) (any, error) {
 	}
 	switch {
 	case f.date():
-		return readDate(cell, raw)
+		day, err := readDate(cell, raw)
+		if err != nil && f.own && strings.Count(cell, "/") != 2 {
+			return cell, nil
+		}
+		return day, err
+	case f.address() && !f.own:
+		return readAddress(cell)
 	case f.clock() && raw:
 		if n, err := strconv.ParseFloat(cell, 64); err == nil && n >= 0 && n <= 1 {
 			m := int(n*24*60 + 0.5)
@@ -299,15 +316,28 @@ func readDate(cell string, raw bool) (any, error) {
 			return time.Date(1899, 12, 30+int(n), 0, 0, 0, 0, time.UTC).Format(time.DateOnly), nil
 		}
 	}
-	for _, layout := range []string{"2.1.2006", "2006.01.02", "2006/01/02"} {
-		if d, err := time.Parse(layout, cell); err == nil {
+	day := strings.TrimSpace(strings.TrimSuffix(strings.TrimSuffix(cell, "."), " r")) // "23.11.2026 r." in Polish
+	for _, layout := range []string{time.DateOnly, "2.1.2006", "2. 1. 2006", "2006.01.02", "2006/01/02", "2006-01-02 15:04:05", "2006-01-02T15:04:05"} {
+		if d, err := time.Parse(layout, day); err == nil {
 			return d.Format(time.DateOnly), nil
 		}
 	}
 	if strings.Count(cell, "/") == 2 {
 		return nil, fmt.Errorf("nobody can tell the day from the month in %.40q; write it as 2026-11-23", cell)
 	}
-	return cell, nil
+	return nil, fmt.Errorf("want a date such as 2026-11-23, have %.40q", cell)
+}
+
+// readAddress reads the address of a page. One without its scheme is that of a page
+// all the same: browsers take it so.
+func readAddress(cell string) (any, error) {
+	if u, err := url.Parse(cell); err == nil && u.Scheme != "" && (u.Host != "" || u.Opaque != "") {
+		return cell, nil
+	}
+	if u, err := url.Parse("https://" + cell); err == nil && strings.Contains(strings.Trim(u.Hostname(), "."), ".") && !strings.ContainsAny(cell, " @\n") {
+		return "https://" + cell, nil
+	}
+	return nil, fmt.Errorf("want the address of a page such as https://example.org, have %.60q", cell)
 }
 
 // readTelephone keeps a number as it stands. One that the spreadsheet made a

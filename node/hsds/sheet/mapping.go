@@ -104,6 +104,7 @@ func (m *Mapping) check() error {
 			say("the columns %q and %q both mean %s", first, c.Name, c.Field)
 		}
 		seen[c.Field] = c.Name
+		c.field.own = m.own
 		if c.Separator == "" {
 			c.Separator = ";"
 		}

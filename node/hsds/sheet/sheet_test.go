@@ -594,3 +594,94 @@ func FuzzTable(f *testing.F) {
 		}
 	})
 }
+
+// TestCellsOfAPartnerBecomeValues: dates, addresses and languages as people write
+// them are read, and what cannot be read is named instead of being published.
+func TestCellsOfAPartnerBecomeValues(t *testing.T) {
+	m := mapping(t, `source = "x"
+id = ["Nr"]
+[fixed]
+"organization.name" = "O"
+"status" = "active"
+[[column]]
+name = "Nazwa"
+field = "name"
+[[column]]
+name = "Sprawdzono"
+field = "assured_date"
+[[column]]
+name = "WWW"
+field = "url"
+[[column]]
+name = "Kraj"
+field = "coverage.countries"
+[[column]]
+name = "Tel"
+field = "channels.1.value"
+[[column]]
+name = "Języki"
+field = "channels.1.languages"
+separator = ","
+`)
+	one := func(column, cell string) (listing.Document, listing.Faults) {
+		cells := map[string]string{"Nr": "1", "Nazwa": "Linia", "Tel": "22", column: cell}
+		header := []string{"Nr", "Nazwa", "Sprawdzono", "WWW", "Kraj", "Tel", "Języki"}
+		line := make([]string, len(header))
+		for i, h := range header {
+			line[i] = cells[h]
+		}
+		r := take(t, []byte(strings.Join(header, "\t")+"\n"+strings.Join(line, "\t")+"\n"), m).Rows[0]
+		return r.Document, r.Faults
+	}
+	field := func(d listing.Document, column string) any {
+		switch column {
+		case "Sprawdzono":
+			return d["assured_date"]
+		case "WWW":
+			return d["url"]
+		}
+		channels, _ := d["channels"].([]any)
+		first, _ := channels[0].(map[string]any)
+		return fmt.Sprint(first["languages"])
+	}
+	for _, x := range []struct{ column, cell, want string }{
+		{"Sprawdzono", "2026-11-15", "2026-11-15"}, {"Sprawdzono", "15.11.2026", "2026-11-15"}, {"Sprawdzono", "15.11.2026 r.", "2026-11-15"},
+		{"Sprawdzono", "15. 11. 2026", "2026-11-15"}, {"Sprawdzono", "2026-11-15 00:00:00", "2026-11-15"},
+		{"WWW", "www.example.org/p1", "https://www.example.org/p1"}, {"WWW", "example.org", "https://example.org"}, {"WWW", "http://example.org", "http://example.org"},
+		{"Języki", "polski, ukraiński", "[pl uk]"}, {"Języki", "pl, en", "[pl en]"},
+	} {
+		if d, faults := one(x.column, x.cell); len(faults) > 0 || field(d, x.column) != x.want {
+			t.Errorf("%s %q: %v, want %s; %v", x.column, x.cell, field(d, x.column), x.want, faults)
+		}
+	}
+	for _, x := range []struct{ column, cell, says string }{
+		{"Sprawdzono", "jesień 2026", "Want a date"}, {"Sprawdzono", "31.02.2026", "Want a date"}, {"Sprawdzono", "03/04/2026", "Nobody can tell"},
+		{"WWW", "brak", "Want the address of a page"}, {"WWW", "info@example.org", "Want the address of a page"}, {"WWW", "www.example.org lub inne", "Want the address of a page"},
+		{"Języki", "polski; ukraiński", `put "," between two`}, {"Kraj", "Polska i Niemcy", "no country"},
+	} {
+		if _, faults := one(x.column, x.cell); len(faults) != 1 || !strings.Contains(faults[0].Message, x.says) || !strings.Contains(faults[0].Path, x.column) {
+			t.Errorf("%s %q: %v, want %s", x.column, x.cell, faults, x.says)
+		}
+	}
+}
+
+// TestADraftSaysWhatItCannotRead: hours in words have a place, and ages in words a
+// table of values.
+func TestADraftSaysWhatItCannotRead(t *testing.T) {
+	table := parse(t, []byte("Lp.;Nazwa;Organizacja;Telefon;Godziny otwarcia;Wiek od;Wiek do;Anonimowo;Kolor\n"+
+		"1;Linia;Fundacja;221234567;pn-pt 9:00-17:00;18 lat;bez limitu;tak;zielony\n2;Inna;Fundacja;221234568;całodobowo;16;;nie;\n"))
+	draft := string(sheet.Suggest(table, "rejestr"))
+	for _, want := range []string{`field = "schedules.1.description"`, "channels.1.hours.weekly.1.day", `"18 lat" = "18"`, `"bez limitu" = ""`,
+		`field = "channels.1.anonymity.value"`, `"tak" = ""`, "waymark listing template", `# name = "Kolor"`} {
+		if !strings.Contains(draft, want) {
+			t.Errorf("the draft lacks %s:\n%s", want, draft)
+		}
+	}
+	taken, err := sheet.Take(table, mapping(t, draft), each(), false)
+	if err != nil || len(taken.Rows) != 2 || len(taken.Rows[0].Faults)+len(taken.Rows[1].Faults) > 0 {
+		t.Fatalf("have %+v, %v", taken, err)
+	}
+	if d := taken.Rows[0].Document; fmt.Sprint(d["minimum_age"]) != "18" || d["maximum_age"] != nil {
+		t.Errorf("ages %v to %v", d["minimum_age"], d["maximum_age"])
+	}
+}

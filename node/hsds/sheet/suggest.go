@@ -32,7 +32,7 @@ var guesses = []guess{
 	{channel("live_chat"), []string{"chat", "czat", "live chat"}},
 	{"channels.0.languages", []string{"languages", "language", "jezyki", "jezyk", "sprachen", "sprache", "spoken languages", "kalbos", "jazyky", "lingue", "talen"}},
 	{"channels.0.cost.value", []string{"cost", "costs", "koszt", "koszty", "kosten", "oplata", "odplatnosc", "price", "fee", "kaina"}},
-	{"channels.0.anonymity.value", []string{"anonymity", "anonymous", "anonimowosc", "anonymitat", "anonymitaet", "anonym"}},
+	{"channels.0.anonymity.value", []string{"anonymity", "anonymous", "anonimowosc", "anonimowo", "anonimowy", "anonimowa", "czy anonimowo", "anonymitat", "anonymitaet", "anonym"}},
 	{"audience", []string{"audience", "target group", "grupa docelowa", "zielgruppe", "odbiorcy", "dla kogo", "for whom", "adresaci", "tiksline grupe", "cilova skupina"}},
 	{"service_types", []string{"service type", "type", "types", "rodzaj", "rodzaj uslugi", "typ uslugi", "art", "angebotsart", "typ", "forma pomocy", "service types"}},
 	{"formats", []string{"format", "formats", "forma", "form"}},
@@ -49,6 +49,7 @@ var guesses = []guess{
 	{"eligibility_description", []string{"eligibility", "warunki", "voraussetzungen", "kryteria", "kto moze skorzystac"}},
 	{"application_process", []string{"how to apply", "application", "jak sie zglosic", "zgloszenie", "anmeldung", "zapisy"}},
 	{"fees_description", []string{"fees", "oplaty", "gebuhren"}},
+	{"schedules.1.description", []string{"opening hours", "hours", "open", "godziny", "godziny otwarcia", "godziny pracy", "godziny przyjec", "dyzury", "czynne", "oeffnungszeiten", "offnungszeiten", "sprechzeiten", "darbo laikas", "oteviraci doba", "orari", "orario", "openingstijden", "horaires", "aukioloajat", "apningstider", "oppettider"}},
 	{"alert", []string{"alert", "komunikat", "hinweis"}},
 	{"assured_date", []string{"checked", "last checked", "verified", "sprawdzono", "data sprawdzenia", "data aktualizacji", "gepruft am", "stand", "last verified", "assured date"}},
 	{"internal_notes", []string{"notes", "note", "uwagi", "bemerkung", "bemerkungen", "anmerkung", "anmerkungen", "komentarz", "remarks", "pastabos", "poznamka"}},
@@ -130,7 +131,7 @@ func (d *draft) column(i int, header string) {
 		field = "channels.1." + rest // most often what all columns of the row are about
 	}
 	if field == "" || d.used[field] {
-		fmt.Fprintf(&d.b, "\n# Not recognised. For example: %s\n# [[column]]\n# name = %s\n# field = \"…\"\n", comment(strings.Join(values[:min(3, len(values))], " | ")), quote(header))
+		fmt.Fprintf(&d.b, "\n# Not recognised, and left out unless you say what it means. The names of fields are the first row of a\n# workbook of waymark listing template. For example: %s\n# [[column]]\n# name = %s\n# field = \"…\"\n", comment(strings.Join(values[:min(3, len(values))], " | ")), quote(header))
 		return
 	}
 	d.used[field] = true
@@ -147,11 +148,34 @@ func (d *draft) column(i int, header string) {
 	if err != nil {
 		return // the test of the table of guesses
 	}
-	if f.kind == texts {
+	if field == "schedules.1.description" {
+		d.b.WriteString("# Hours in words. To tell who is open now, give them as channels.1.hours.zone and\n# channels.1.hours.weekly.1.day, .opens and .closes, or in the pages for editors.\n")
+	}
+	switch f.kind {
+	case texts:
 		fmt.Fprintf(&d.b, "separator = %s\n", quote(listSeparator(values)))
+	case number:
+		d.numbers(f, values)
 	}
 	if f.vocabulary != "" && listing.Terms(f.vocabulary) != nil {
 		d.vocabulary(f, values)
+	}
+}
+
+// numbers adds the table of values that are no numbers, with the one number that
+// stands in each.
+func (d *draft) numbers(f Field, values []string) {
+	head := "# These are no numbers. A value that is left empty is left out.\n[column.values]\n"
+	for _, v := range values {
+		if _, err := f.read(v, ";", d.t.raw); err == nil {
+			continue
+		}
+		n := ""
+		if found := strings.FieldsFunc(v, func(r rune) bool { return r < '0' || r > '9' }); len(found) == 1 {
+			n = found[0]
+		}
+		fmt.Fprintf(&d.b, "%s%s = %s\n", head, quote(v), quote(n))
+		head = ""
 	}
 }
 
