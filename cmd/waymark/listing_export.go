@@ -140,6 +140,7 @@ func (m *Main) writeExport(x export, docs iter.Seq2[listing.Document, error]) er
 		if err != nil {
 			return err
 		}
+		defer p.Close()
 		if strings.EqualFold(filepath.Ext(x.file), ".zip") {
 			return newFile(x.file, func(w io.Writer) error {
 				z := zip.NewWriter(w)
@@ -251,6 +252,7 @@ func openData(x export, docs iter.Seq2[listing.Document, error]) error {
 		if err != nil {
 			return err
 		}
+		defer p.Close()
 		if err := put("tables/datapackage.json", func(w io.Writer) error { _, err := w.Write(p.DataPackage(x.licence)); return err }); err != nil {
 			return err
 		}

@@ -11,7 +11,6 @@ import (
 	"github.com/2ps-project/waymark/node/control"
 	"github.com/2ps-project/waymark/node/hsds"
 	"github.com/2ps-project/waymark/node/hsds/sheet"
-	"github.com/2ps-project/waymark/node/listing"
 )
 
 func (m *Main) listingImportCommand() *cobra.Command {
@@ -64,12 +63,12 @@ and the exit code is 1.`,
 				return err
 			}
 		}
-		var notes []note
-		report, err := node.Import(cmd.Context(), controlRows(rows, &notes), o)
+		var said notes
+		report, err := node.Import(cmd.Context(), controlRows(rows, &said), o)
 		if err != nil {
 			return err
 		}
-		m.printNotes(notes)
+		m.printNotes(said)
 		if out.json() {
 			err = printJSON(m.Stdout, importOut{report, duplicates})
 		} else {
@@ -89,33 +88,36 @@ type importOut struct {
 	Duplicates []sheet.Duplicate `json:"duplicates,omitempty"` // rows that may mean a listing that is there
 }
 
-// note is something about a row that does not keep it from being taken in.
-type note struct {
-	where string
-	fault listing.Fault
+// notes are what is to be said of rows although they are taken in: the first of it,
+// and how much more there is. A package of another directory may give one for every row.
+type notes struct {
+	first []string
+	more  int
 }
 
-// maxNotes is how many notes are shown; a package of another directory may give
-// one for every row.
+// maxNotes is how many notes are shown.
 const maxNotes = 20
 
-func (m *Main) printNotes(notes []note) {
-	for i, n := range notes {
-		if i == maxNotes {
-			fmt.Fprintf(m.Stderr, "Note: and %d more like these.\n", len(notes)-i)
-			return
-		}
-		where := n.where
-		if n.fault.Path != "" {
-			where = n.fault.Path // it names the row itself
-		}
-		fmt.Fprintf(m.Stderr, "Note: %s: %s\n", plain(where), plain(n.fault.Message))
+func (n *notes) add(text string) {
+	if len(n.first) == maxNotes {
+		n.more++
+		return
+	}
+	n.first = append(n.first, text)
+}
+
+func (m *Main) printNotes(n notes) {
+	for _, text := range n.first {
+		fmt.Fprintf(m.Stderr, "Note: %s\n", text)
+	}
+	if n.more > 0 {
+		fmt.Fprintf(m.Stderr, "Note: and %d more like these.\n", n.more)
 	}
 }
 
 // controlRows are the rows of a file as they go through the socket, and what is
 // to be said about them.
-func controlRows(rows iter.Seq2[hsds.Row, error], notes *[]note) iter.Seq2[control.Row, error] {
+func controlRows(rows iter.Seq2[hsds.Row, error], said *notes) iter.Seq2[control.Row, error] {
 	return func(yield func(control.Row, error) bool) {
 		for r, err := range rows {
 			if err != nil {
@@ -123,8 +125,13 @@ func controlRows(rows iter.Seq2[hsds.Row, error], notes *[]note) iter.Seq2[contr
 				return
 			}
 			for _, f := range r.Notes {
-				*notes = append(*notes, note{r.Where, f})
+				where := r.Where
+				if f.Path != "" {
+					where = f.Path // it names the row itself
+				}
+				said.add(plain(where) + ": " + plain(f.Message))
 			}
+			said.more += r.MoreNotes
 			row := control.Row{Where: r.Where, Document: r.Raw}
 			if r.Document != nil {
 				row.Document = r.Document.JSON()

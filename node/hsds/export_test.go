@@ -38,3 +38,9 @@ func Read(path string) ([]Row, error) {
 	}
 	return rows, nil
 }
+
+// MaxTotalOf makes [MaxTotal] another one until it is called.
+func MaxTotalOf(n int64) (back func()) {
+	maxTotal = n
+	return func() { maxTotal = MaxTotal }
+}

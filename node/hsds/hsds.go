@@ -20,9 +20,9 @@ const Version = "3.2.3"
 
 // The limits of what is read. They hold before anything is built.
 const (
-	MaxTotal   = 256 << 20 // bytes of all tables of a package once unpacked
-	MaxTable   = 64 << 20  // bytes of one table
-	MaxElement = 64 << 20  // bytes of one line of NDJSON or one element of a list: a service, or an organization with all of its
+	MaxTotal   = 16 << 30 // bytes of all tables of a package once unpacked
+	MaxRow     = 2 << 20  // bytes of one row of a table
+	MaxElement = 64 << 20 // bytes of one line of NDJSON or one element of a list: a service, or an organization with all of its
 )
 
 // ErrFormat is returned for a file that is none of the formats that [Read] knows.
@@ -45,6 +45,8 @@ type Row struct {
 	// package was left out since it belongs to no service; what belongs to none in
 	// particular stands at the last row.
 	Notes listing.Faults
+	// MoreNotes is how many there are beyond Notes.
+	MoreNotes int
 }
 
 // Rows reads the services of a file or folder, one at a time. An error says why the
@@ -60,8 +62,9 @@ type Row struct {
 //     of the other 23 tables, separated by commas or semicolons, in UTF-8
 //   - a services.csv alone
 //
-// JSON may be of any size: one element of its list, or one line, is in memory at a
-// time. The tables of a package are all.
+// A file may be of any size: one element of a list, one line, or what belongs to one
+// service of a package is in memory at a time. The rows of a package wait in a file
+// for as long as that is read, in the directory for temporary ones.
 func Rows(path string) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		err := open(path, func(row Row) bool {

@@ -289,14 +289,35 @@ func TestManyLocationsOfAnOrganization(t *testing.T) {
 	}
 }
 
-func TestZipBomb(t *testing.T) {
-	if testing.Short() {
-		t.Skip("writes 65 MiB")
+func TestBombs(t *testing.T) {
+	defer hsds.MaxTotalOf(8 << 20)()
+	// Rows that differ pack less well than bombs do.
+	var rows strings.Builder
+	rows.WriteString("id,name\n")
+	for i := 0; rows.Len() < 9<<20; i++ {
+		fmt.Fprintf(&rows, "%d,%x\n", i, i*i*7919)
 	}
-	path := zipped(t, map[string]string{"services.csv": "id\n" + strings.Repeat("a", hsds.MaxTable)})
-	if _, err := hsds.Read(path); !errors.Is(err, hsds.ErrFormat) || !strings.Contains(err.Error(), "too large") {
-		t.Errorf("got %v", err)
+	for name, c := range map[string]struct{ file, say string }{
+		"what packs too well": {zipped(t, map[string]string{"services.csv": "id\n" + strings.Repeat("a\n", 2<<20)}), "services.csv in the zip file unpacks to more than 200 times its size"},
+		"a row":               {folder(t, map[string]string{"services.csv": "id\na\n\"" + strings.Repeat("a\n", hsds.MaxRow)}), "services.csv row 3 is too large"},
+		"a header":            {folder(t, map[string]string{"services.csv": strings.Repeat("id,", hsds.MaxRow)}), "services.csv row 1 is too large"},
+		"all tables":          {zipped(t, map[string]string{"phones.csv": "id,number\n", "services.csv": rows.String()}), "the tables are too large, they may have 8 MiB together"},
+		"cut off":             {write(t, "cut.zip", cut(t, zipped(t, map[string]string{"services.csv": rows.String()}))), "the zip file is damaged"},
+	} {
+		if _, err := hsds.Read(c.file); !errors.Is(err, hsds.ErrFormat) || !strings.Contains(err.Error(), c.say) {
+			t.Errorf("%s: have %v, want %q", name, err, c.say)
+		}
 	}
+}
+
+// cut is a file without its last third.
+func cut(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b[:len(b)*2/3])
 }
 
 // A link in a folder must not lead out of it.

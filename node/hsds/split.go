@@ -2,9 +2,12 @@ package hsds
 
 import (
 	"cmp"
+	"encoding/binary"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"iter"
 	"maps"
@@ -14,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/2ps-project/waymark/node/hsds/schema"
+	"github.com/2ps-project/waymark/node/hsds/spill"
 	"github.com/2ps-project/waymark/node/listing"
 )
 
@@ -43,53 +47,115 @@ var needs = map[string][]string{
 }
 
 // columnsOf returns the columns of a table in the order of the specification.
-func columnsOf(table string) []schema.Field {
-	var out []schema.Field
-	for _, f := range schema.Fields(objectOf[table]) {
-		if f.Kind == schema.String || f.Kind == schema.Number {
-			f.Required = f.Required || slices.Contains(needs[table], f.Name)
-			out = append(out, f)
+func columnsOf(table string) []schema.Field { return columns[table] }
+
+var columns = func() map[string][]schema.Field {
+	out := map[string][]schema.Field{}
+	for _, table := range tableOrder {
+		for _, f := range schema.Fields(objectOf[table]) {
+			if f.Kind == schema.String || f.Kind == schema.Number {
+				f.Required = f.Required || slices.Contains(needs[table], f.Name)
+				out[table] = append(out[table], f)
+			}
 		}
 	}
 	return out
-}
+}()
 
-// Package is the tabular form of services: 24 tables, joined by keys. It is held
-// in memory, some kilobytes a service.
+// Package is the tabular form of services: 24 tables, joined by keys. Their rows wait
+// in files for as long as it is open, in the directory for temporary ones; in memory
+// are some 40 bytes for each row that several services have in common.
 type Package struct {
-	rows map[string][]map[string]string // by table; cells by column
-	at   map[string]map[string]int      // table → id → row
+	tables map[string]*tableOut
+	// How often each row is said. One that is said once is written as it comes; the
+	// others are put together first.
+	said     spill.Index
+	counting bool // the first time through the services: rows are counted only
+	seed     maphash.Seed
+	shared   *spill.File
+	at       map[uint64]int64 // where the newest form of a shared row waits, by its hash
+	err      error            // the first of the files; nothing after it counts
 }
 
-// NewPackage splits services into tables. An object without an id gets one that is
-// made from the service's; one whose id stands already with other values gets
-// another one, so nothing is lost. Blank texts are left out. The error is that of
-// all, or says which service has no id.
+// tableOut is a table that is being made: its rows, in order, each as it is or as the
+// hash of a shared one.
+type tableOut struct {
+	rows    *spill.File
+	profile bool // a row has something in [ProfileColumn]
+}
+
+// cells is a row by columns.
+type cells = map[string]string
+
+// NewPackage splits services into tables; it goes through them twice, and they must
+// be the same. An object without an id gets one that is made from the service's; one
+// whose id stands already with other values gets another one, so nothing is lost. Blank
+// texts are left out. The error is that of all, or of the files in which rows wait, or
+// says which service has no id. Close drops the files.
 func NewPackage(all iter.Seq2[listing.Document, error]) (*Package, error) {
-	p := &Package{rows: map[string][]map[string]string{}, at: map[string]map[string]int{}}
-	for d, err := range all {
-		if err != nil {
-			return nil, err
-		}
-		id, _ := d["id"].(string)
-		if id == "" {
-			return nil, fmt.Errorf("a service has no id, by which the tables are joined")
-		}
-		tree, err := listing.ParseJSON(d.JSON())
-		if err != nil {
-			return nil, fmt.Errorf("service %s: %w", id, err)
-		}
-		p.object("services.csv", withoutNull(tree), id, nil)
+	p := &Package{tables: map[string]*tableOut{}, seed: maphash.MakeSeed(), at: map[uint64]int64{}}
+	if err := p.fill(all); err != nil {
+		p.Close()
+		return nil, err
 	}
 	return p, nil
 }
 
+func (p *Package) fill(all iter.Seq2[listing.Document, error]) (err error) {
+	if p.shared, err = spill.New(); err != nil {
+		return err
+	}
+	for _, table := range tableOrder {
+		rows, err := spill.New()
+		if err != nil {
+			return err
+		}
+		p.tables[table] = &tableOut{rows: rows}
+	}
+	for _, p.counting = range [...]bool{true, false} {
+		for d, err := range all {
+			if err != nil {
+				return err
+			}
+			id, _ := d["id"].(string)
+			if id == "" {
+				return fmt.Errorf("a service has no id, by which the tables are joined")
+			}
+			tree, err := listing.ParseJSON(d.JSON())
+			if err != nil {
+				return fmt.Errorf("service %s: %w", id, err)
+			}
+			if p.object("services.csv", withoutNull(tree), id, nil); p.err != nil {
+				return p.err
+			}
+		}
+		if p.counting {
+			if err := p.said.Sort(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Close drops what waits in files.
+func (p *Package) Close() error {
+	err := p.said.Close()
+	if p.shared != nil {
+		err = errors.Join(err, p.shared.Close())
+	}
+	for _, t := range p.tables {
+		err = errors.Join(err, t.rows.Close())
+	}
+	return err
+}
+
 // object adds an object with all that stands in it and returns its id. keys are
 // what its row says of the objects that it stands in.
-func (p *Package) object(table string, m map[string]any, seed string, keys map[string]string) string {
+func (p *Package) object(table string, m map[string]any, seed string, keys cells) string {
 	row := maps.Clone(keys)
 	if row == nil {
-		row = map[string]string{}
+		row = cells{}
 	}
 	rest := map[string]any{}
 	inner := map[string]bool{}
@@ -125,14 +191,14 @@ func (p *Package) object(table string, m map[string]any, seed string, keys map[s
 			rest[k] = v
 		}
 	}
-	if len(rest) > 0 {
+	if len(rest) > 0 && !p.counting {
 		row[ProfileColumn] = string(listing.Document(rest).JSON())
 	}
 	id = p.add(table, row)
 	for _, field := range slices.Sorted(maps.Keys(lists)) {
 		l := lists[field]
 		for i, x := range m[field].([]any) {
-			keys := map[string]string{l.key: id}
+			keys := cells{l.key: id}
 			switch l.table {
 			case "attributes.csv":
 				keys["link_entity"] = objectOf[table]
@@ -186,27 +252,103 @@ func cellOf(f schema.Field, v any) (string, bool) {
 	return "", false
 }
 
-// add keeps a row. One with the same id is the same row if nothing in them
-// differs; then each adds what the other lacks.
-func (p *Package) add(table string, row map[string]string) string {
-	if p.at[table] == nil {
-		p.at[table] = map[string]int{}
+// add keeps a row and returns its id. One with the same id is the same row if nothing
+// in them differs; then each adds what the other lacks.
+func (p *Package) add(table string, row cells) string {
+	hash := p.hash(table, row["id"])
+	if p.counting {
+		p.failed(p.said.Put(hash, 0))
+		return row["id"]
 	}
-	for {
-		i, there := p.at[table][row["id"]]
-		if !there {
+	t := p.tables[table]
+	t.profile = t.profile || row[ProfileColumn] != ""
+	for again := false; p.err == nil; again = true {
+		if again {
+			row["id"] = madeID(row["id"], table, "again")
+			hash = p.hash(table, row["id"])
+		}
+		times := 0
+		p.failed(p.said.Find(hash, 0, func(uint64) bool { times++; return times < 2 }))
+		if times == 1 {
+			if again {
+				continue // another row has it of its own
+			}
+			_, err := t.rows.Add(appendRow([]byte{rowHere}, table, row))
+			p.failed(err)
 			break
 		}
-		old := p.rows[table][i]
-		if !slices.ContainsFunc(slices.Collect(maps.Keys(row)), func(c string) bool { return old[c] != "" && old[c] != row[c] }) {
-			maps.Copy(old, row)
-			return row["id"]
+		at, there := p.at[hash]
+		if !there {
+			_, err := t.rows.Add(binary.BigEndian.AppendUint64([]byte{rowShared}, hash))
+			p.failed(err)
+			p.put(hash, table, row)
+			break
 		}
-		row["id"] = madeID(row["id"], table, "again")
+		old, err := p.sharedRow(table, at)
+		if p.failed(err); err != nil {
+			break
+		}
+		same, more := true, false
+		for c, v := range row {
+			same = same && (old[c] == "" || old[c] == v)
+			more = more || old[c] != v
+		}
+		if same {
+			if more {
+				maps.Copy(old, row)
+				p.put(hash, table, old)
+			}
+			break
+		}
 	}
-	p.at[table][row["id"]] = len(p.rows[table])
-	p.rows[table] = append(p.rows[table], row)
 	return row["id"]
+}
+
+func (p *Package) failed(err error) { p.err = cmp.Or(p.err, err) }
+
+// put keeps the newest form of a shared row.
+func (p *Package) put(hash uint64, table string, row cells) {
+	at, err := p.shared.Add(appendRow(nil, table, row))
+	p.failed(err)
+	p.at[hash] = at
+}
+
+func (p *Package) hash(table, id string) uint64 {
+	var h maphash.Hash
+	h.SetSeed(p.seed)
+	h.WriteString(table)
+	h.WriteByte(0)
+	h.WriteString(id)
+	return h.Sum64()
+}
+
+// How a row of a table waits: with its cells, or with the hash of a shared row.
+const (
+	rowHere = iota
+	rowShared
+)
+
+// appendRow writes the cells of a row in the order of their columns; the profile's is
+// the last.
+func appendRow(b []byte, table string, row cells) []byte {
+	for _, f := range columnsOf(table) {
+		b = appendText(b, row[f.Name])
+	}
+	return appendText(b, row[ProfileColumn])
+}
+
+func (p *Package) sharedRow(table string, at int64) (cells, error) {
+	piece, _, err := p.shared.At(at)
+	if err != nil {
+		return nil, err
+	}
+	row := cells{}
+	columns, values := columnsOf(table), texts(piece)
+	for i, f := range columns {
+		row[f.Name] = values[i]
+	}
+	row[ProfileColumn] = values[len(columns)]
+	return row, nil
 }
 
 // Tables are the file names of the package's tables, in order.
@@ -218,7 +360,7 @@ func (p *Package) header(table string) []string {
 	for _, f := range columnsOf(table) {
 		out = append(out, f.Name)
 	}
-	if slices.ContainsFunc(p.rows[table], func(r map[string]string) bool { return r[ProfileColumn] != "" }) {
+	if p.tables[table].profile {
 		out = append(out, ProfileColumn)
 	}
 	return out
@@ -226,22 +368,24 @@ func (p *Package) header(table string) []string {
 
 // WriteTable writes a table as CSV, UTF-8, separated by commas (RFC 4180).
 func (p *Package) WriteTable(w io.Writer, table string) error {
-	header := p.header(table)
+	header, t := p.header(table), p.tables[table]
 	out := csv.NewWriter(w)
 	if err := out.Write(header); err != nil {
 		return err
 	}
-	cells := make([]string, len(header))
-	for _, r := range p.rows[table] {
-		for i, c := range header {
-			cells[i] = r[c]
+	var failed error
+	err := t.rows.Each(0, t.rows.Size(), func(_ int64, piece []byte) bool {
+		kind, piece := piece[0], piece[1:]
+		if kind == rowShared {
+			piece, _, failed = p.shared.At(p.at[binary.BigEndian.Uint64(piece)])
 		}
-		if err := out.Write(cells); err != nil {
-			return err
+		if failed == nil {
+			failed = out.Write(texts(piece)[:len(header)])
 		}
-	}
+		return failed == nil
+	})
 	out.Flush()
-	return out.Error()
+	return errors.Join(err, failed, out.Error())
 }
 
 // dataPackage is a Tabular Data Package (specs.frictionlessdata.io).
@@ -377,40 +521,32 @@ func (rec *record) unpackProfile() {
 	}
 }
 
-// constraints checks what the tables must hold by themselves: each id once, what
-// is required, and keys that lead somewhere. An id that stands twice keeps both rows
-// from being taken in, since nobody can tell which is meant; the rest are notes, for
-// HSDS asks for more than other directories have.
-func (j *join) constraints() listing.Faults {
-	var notes listing.Faults
+// constraints notes what the tables lack by themselves: what is required, and keys
+// that lead somewhere. These are notes, for HSDS asks for more than other directories
+// have; an id that stands twice is a fault of the record.
+func (j *join) constraints() {
 	for _, table := range tableOrder {
 		fields := columnsOf(table)
-		first := map[string]*record{}
-		for _, r := range j.tables[table] {
+		columns := slices.Sorted(maps.Keys(links[table]))
+		j.each(table, func(r *record) bool {
 			if len(r.faults) > 0 {
-				continue
+				return true
 			}
-			if other := first[r.id]; other != nil && r.id != "" {
-				r.fault("id", listing.CodeTwice, fmt.Sprintf("The same id stands in %s. Give each row an id of its own.", other.where))
-			}
-			first[r.id] = cmp.Or(first[r.id], r)
 			for _, f := range fields {
 				if _, there := r.cells[f.Name]; f.Required && !there && (table != "services.csv" || !hard(f.Name)) {
-					notes = append(notes, listing.Fault{Path: r.where + ", " + f.Name, Code: listing.CodeMissing,
+					j.note(listing.Fault{Path: r.where() + ", " + f.Name, Code: listing.CodeMissing,
 						Message: "HSDS requires a value in this column, and there is none."})
 				}
 			}
-			for _, column := range slices.Sorted(maps.Keys(links[table])) {
-				target := links[table][column]
-				key, ok := r.cells[column].(string)
-				if ok && j.byID[target][key] == nil {
-					notes = append(notes, listing.Fault{Path: r.where + ", " + column, Code: listing.CodeDangling,
-						Message: fmt.Sprintf("There is no row with the id %.60q in %s.", key, target)})
+			for _, column := range columns {
+				if key := r.key(column); key != "" && !j.there(links[table][column], key) {
+					j.note(listing.Fault{Path: r.where() + ", " + column, Code: listing.CodeDangling,
+						Message: fmt.Sprintf("There is no row with the id %.60q in %s.", key, links[table][column])})
 				}
 			}
-		}
+			return true
+		})
 	}
-	return notes
 }
 
 // hard tells whether the lack of a column of services is a fault anyway.

@@ -4,9 +4,12 @@ import (
 	"archive/zip"
 	"bufio"
 	"bytes"
+	"compress/flate"
+	"encoding/binary"
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"maps"
 	"math"
@@ -17,6 +20,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/2ps-project/waymark/node/hsds/spill"
 	"github.com/2ps-project/waymark/node/listing"
 )
 
@@ -48,15 +52,25 @@ var numberColumns = map[string]bool{
 
 // record is one row of a table.
 type record struct {
-	where  string
+	table  *table
+	at     int64 // where it waits
+	row    int
 	id     string
 	cells  map[string]any // blank cells are left out; none if the row cannot be read
 	faults listing.Faults // their paths are columns
-	used   bool           // stands in a service
 }
 
-// tables are the records of a package by official table name.
-type tables map[string][]*record
+// where is the row's place in its file.
+func (rec *record) where() string { return fmt.Sprintf("%s row %d", rec.table.file, rec.row) }
+
+// table is one of a package. Its records wait in the package's file, one after the
+// other.
+type table struct {
+	name       string // the official one
+	file       string // as it is called here
+	header     []string
+	begin, end int64
+}
 
 // readFolder reads a package from a folder. Links that lead out of it are not
 // followed.
@@ -78,7 +92,11 @@ func readFolder(dir string, emit func(Row) bool) error {
 	if len(names) > maxFiles {
 		return fmt.Errorf("%w: the folder holds more than %d files", ErrFormat, maxFiles)
 	}
-	p := newPackage()
+	p, err := newPack()
+	if err != nil {
+		return err
+	}
+	defer p.close()
 	for _, name := range names {
 		if tableNames[strings.ToLower(name)] == "" {
 			continue
@@ -99,6 +117,10 @@ func readFolder(dir string, emit func(Row) bool) error {
 // maxFiles bounds how many names are looked at.
 const maxFiles = 1000
 
+// maxRatio is how much larger than packed a table may be: tables pack well, bombs far
+// better.
+const maxRatio = 200
+
 // readZip reads a package from a zip file without unpacking it to disk. Its
 // tables may stand in a folder.
 func readZip(f io.ReaderAt, size int64, emit func(Row) bool) error {
@@ -109,11 +131,18 @@ func readZip(f io.ReaderAt, size int64, emit func(Row) bool) error {
 	if len(z.File) > maxFiles {
 		return fmt.Errorf("%w: the zip file holds more than %d files", ErrFormat, maxFiles)
 	}
-	p := newPackage()
+	p, err := newPack()
+	if err != nil {
+		return err
+	}
+	defer p.close()
 	for _, e := range z.File {
 		name := path.Base(strings.ReplaceAll(e.Name, `\`, "/"))
 		if tableNames[strings.ToLower(name)] == "" || strings.Contains(e.Name, "__MACOSX") || e.FileInfo().IsDir() {
 			continue
+		}
+		if e.UncompressedSize64 > 1<<20 && e.UncompressedSize64/maxRatio > e.CompressedSize64 {
+			return fmt.Errorf("%w: %s in the zip file unpacks to more than %d times its size; this is no table", ErrFormat, name, maxRatio)
 		}
 		t, err := e.Open()
 		if err != nil {
@@ -121,9 +150,6 @@ func readZip(f io.ReaderAt, size int64, emit func(Row) bool) error {
 		}
 		err = p.add(name, t)
 		t.Close()
-		if err != nil && !errors.Is(err, ErrFormat) {
-			err = fmt.Errorf("%w: the zip file is damaged: %v", ErrFormat, err)
-		}
 		if err != nil {
 			return err
 		}
@@ -133,108 +159,226 @@ func readZip(f io.ReaderAt, size int64, emit func(Row) bool) error {
 
 // readSingle reads a table of services that stands alone.
 func readSingle(in io.Reader, emit func(Row) bool) error {
-	p := newPackage()
+	p, err := newPack()
+	if err != nil {
+		return err
+	}
+	defer p.close()
 	if err := p.add("services.csv", in); err != nil {
 		return err
 	}
 	return p.emit(emit)
 }
 
-// pack gathers the tables of a package.
+// pack gathers the tables of a package: their records wait in a file, and an index
+// finds them by their ids and keys.
 type pack struct {
-	tables tables
-	bytes  int64
+	tables map[string]*table // by official name
+	left   int64             // bytes that may still come
+	file   *spill.File
+	index  spill.Index
+	seed   maphash.Seed
 }
 
-func newPackage() *pack { return &pack{tables: tables{}} }
+// leastRecord is the size of a record in the file at least: records are told from each
+// other by where they begin divided by it.
+const leastRecord = 16
 
-// add reads one table within the limits of bytes.
+// maxTotal is [MaxTotal] but in tests.
+var maxTotal int64 = MaxTotal
+
+func newPack() (*pack, error) {
+	file, err := spill.New()
+	if err != nil {
+		return nil, err
+	}
+	return &pack{tables: map[string]*table{}, left: maxTotal, file: file, seed: maphash.MakeSeed()}, nil
+}
+
+func (p *pack) close() {
+	p.file.Close()
+	p.index.Close()
+}
+
+// add reads one table, a row in memory at a time.
 func (p *pack) add(name string, in io.Reader) error {
 	official := tableNames[strings.ToLower(name)]
 	if p.tables[official] != nil {
 		return fmt.Errorf("%w: the table %s is there twice", ErrFormat, official)
 	}
-	limit := min(int64(MaxTable), MaxTotal-p.bytes)
-	b, err := io.ReadAll(io.LimitReader(in, limit+1))
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	if int64(len(b)) > limit {
-		return fmt.Errorf("%w: %s is too large; a table may have %d MiB and a package %d", ErrFormat, name, MaxTable>>20, MaxTotal>>20)
-	}
-	p.bytes += int64(len(b))
-	records, err := readTable(name, b)
-	if err != nil {
-		return err
-	}
-	p.tables[official] = records
-	return nil
+	t := &table{name: official, file: name, begin: p.file.Size()}
+	p.tables[official] = t
+	err := p.read(t, in)
+	t.end = p.file.Size()
+	return err
 }
 
 func (p *pack) emit(emit func(Row) bool) error {
 	if p.tables["services.csv"] == nil {
 		return fmt.Errorf("%w: there is no services.csv in it", ErrFormat)
 	}
-	return newJoin(p.tables).rows(emit)
+	if err := p.index.Sort(); err != nil {
+		return err
+	}
+	return newJoin(p).rows(emit)
 }
 
-// readTable reads the records of a table. What is wrong with one record is a
-// fault of it; the error is for what is wrong with all.
-func readTable(name string, b []byte) ([]*record, error) {
-	if !utf8.Valid(b) {
-		return nil, fmt.Errorf("%w: %s is not in UTF-8; save it again as “CSV UTF-8”", ErrFormat, name)
+// bounded hands on what may be read for one row, and of all tables.
+type bounded struct {
+	in        io.Reader
+	row, left int64
+}
+
+var errRow, errLeft = errors.New("a row is too large"), errors.New("the tables are too large")
+
+func (b *bounded) Read(to []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errLeft
 	}
-	in := bufio.NewReader(bytes.NewReader(b))
+	if b.row <= 0 {
+		return 0, errRow
+	}
+	n, err := b.in.Read(to[:min(int64(len(to)), b.row, b.left)])
+	b.row -= int64(n)
+	b.left -= int64(n)
+	return n, err
+}
+
+// read reads the records of a table. What is wrong with one record is a fault of it;
+// the error is for what is wrong with all.
+func (p *pack) read(t *table, from io.Reader) error {
+	source := &bounded{in: from, row: MaxRow, left: p.left}
+	defer func() { p.left = source.left }()
+	in := bufio.NewReaderSize(source, 64<<10)
 	skipBOM(in)
 	r := csv.NewReader(in)
-	r.FieldsPerRecord = -1
-	if head, _, _ := bytes.Cut(b, []byte("\n")); !bytes.Contains(head, []byte(",")) && bytes.Contains(head, []byte(";")) {
+	r.FieldsPerRecord, r.ReuseRecord = -1, true
+	if head, err := in.Peek(in.Size()); err != nil && err != io.EOF {
+		return t.failed(1, err)
+	} else if head, _, _ = bytes.Cut(head, []byte("\n")); !bytes.Contains(head, []byte(",")) && bytes.Contains(head, []byte(";")) {
 		r.Comma = ';'
 	}
-	header, err := readHeader(name, r)
-	if err != nil {
-		return nil, err
+	if err := t.readHeader(r); err != nil {
+		return err
 	}
-	records := []*record{}
+	var piece []byte
 	for row := 2; ; row++ {
+		source.row = MaxRow
 		cells, err := r.Read()
 		if err == io.EOF {
-			return records, nil
+			return nil
 		}
-		rec := &record{where: fmt.Sprintf("%s row %d", name, row), cells: map[string]any{}}
+		broken := ""
 		var bad *csv.ParseError
 		switch {
 		case errors.As(err, &bad):
-			rec.fault("", listing.CodeMalformed, "This row cannot be read: "+bad.Err.Error()+". Check its quotation marks.")
+			broken = "This row cannot be read: " + bad.Err.Error() + ". Check its quotation marks."
 			cells = nil
 		case err != nil:
-			return nil, fmt.Errorf("%s: %w", name, err)
-		case len(cells) > len(header):
-			rec.fault("", listing.CodeMalformed, fmt.Sprintf("This row has %d cells, the header %d. Put quotation marks around texts with commas.", len(cells), len(header)))
+			return t.failed(row, err)
+		case len(cells) > len(t.header):
+			broken = fmt.Sprintf("This row has %d cells, the header %d. Put quotation marks around texts with commas.", len(cells), len(t.header))
 			cells = nil // nobody can tell which cell is which
 		}
-		rec.fill(header, cells)
-		records = append(records, rec)
+		for _, c := range cells {
+			if !utf8.ValidString(c) {
+				return t.notUTF8()
+			}
+		}
+		piece = appendPiece(piece[:0], row, broken, cells)
+		at, err := p.file.Add(piece)
+		if err != nil {
+			return err
+		}
+		if err := p.enter(t.record(at, piece)); err != nil {
+			return err
+		}
 	}
 }
 
-func readHeader(name string, r *csv.Reader) ([]string, error) {
-	header, err := r.Read()
-	if err == io.EOF {
-		return nil, fmt.Errorf("%w: %s is empty; it needs a header", ErrFormat, name)
+// failed is the error for a table that cannot be read beyond a row.
+func (t *table) failed(row int, err error) error {
+	switch {
+	case errors.Is(err, errRow):
+		return fmt.Errorf("%w: %s row %d is too large: a row may have %d MiB; check its quotation marks", ErrFormat, t.file, row, MaxRow>>20)
+	case errors.Is(err, errLeft):
+		return fmt.Errorf("%w: %s row %d: the tables are too large, they may have %d MiB together", ErrFormat, t.file, row, maxTotal>>20)
+	case errors.Is(err, zip.ErrFormat), errors.Is(err, zip.ErrChecksum), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, new(flate.CorruptInputError)):
+		return fmt.Errorf("%w: %s row %d: the zip file is damaged: %v", ErrFormat, t.file, row, err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: the header of %s: %v", ErrFormat, name, err)
+	return fmt.Errorf("%s row %d: %w", t.file, row, err)
+}
+
+func (t *table) notUTF8() error {
+	return fmt.Errorf("%w: %s is not in UTF-8; save it again as “CSV UTF-8”", ErrFormat, t.file)
+}
+
+// A piece is a record as it waits: its row, why it cannot be read, its cells.
+func appendPiece(b []byte, row int, broken string, cells []string) []byte {
+	b = binary.AppendUvarint(b, uint64(row))
+	b = appendText(b, broken)
+	for _, c := range cells {
+		b = appendText(b, c)
+	}
+	for len(b) < leastRecord {
+		b = append(b, 0) // blank cells
+	}
+	return b
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// texts takes the texts of a piece apart, all of them in the same string.
+func texts(piece []byte) []string {
+	all := string(piece)
+	var out []string
+	for i := 0; i < len(all); {
+		size, n := binary.Uvarint(piece[i:])
+		i += n
+		out = append(out, all[i:i+int(size)])
+		i += int(size)
+	}
+	return out
+}
+
+// record makes a record of its piece.
+func (t *table) record(at int64, piece []byte) *record {
+	row, n := binary.Uvarint(piece)
+	parts := texts(piece[n:])
+	rec := &record{table: t, at: at, row: int(row), cells: map[string]any{}}
+	if broken := parts[0]; broken != "" {
+		rec.fault("", listing.CodeMalformed, broken)
+	}
+	rec.fill(t.header, parts[1:])
+	return rec
+}
+
+func (t *table) readHeader(r *csv.Reader) error {
+	header, err := r.Read()
+	var bad *csv.ParseError
+	switch {
+	case err == io.EOF:
+		return fmt.Errorf("%w: %s is empty; it needs a header", ErrFormat, t.file)
+	case errors.As(err, &bad):
+		return fmt.Errorf("%w: the header of %s: %v", ErrFormat, t.file, err)
+	case err != nil:
+		return t.failed(1, err)
 	}
 	seen := map[string]bool{}
-	for i, h := range header {
-		header[i] = strings.TrimSpace(h)
-		if header[i] != "" && seen[header[i]] {
-			return nil, fmt.Errorf("%w: %s has the column %q twice", ErrFormat, name, header[i])
+	for _, h := range header {
+		h = strings.TrimSpace(h)
+		if !utf8.ValidString(h) {
+			return t.notUTF8()
 		}
-		seen[header[i]] = true
+		if h != "" && seen[h] {
+			return fmt.Errorf("%w: %s has the column %q twice", ErrFormat, t.file, h)
+		}
+		seen[h] = true
+		t.header = append(t.header, h)
 	}
-	return header, nil
+	return nil
 }
 
 // fill sets the cells that are not blank.
@@ -256,7 +400,13 @@ func (rec *record) fill(header, cells []string) {
 		rec.cells[column] = n
 	}
 	rec.unpackProfile()
-	rec.id, _ = rec.cells["id"].(string)
+	rec.id = rec.key("id")
+}
+
+// key is what a cell says as a text; empty when it says none.
+func (rec *record) key(column string) string {
+	key, _ := rec.cells[column].(string)
+	return key
 }
 
 func (rec *record) fault(column, code, message string) {
