@@ -108,8 +108,7 @@ func digits(s string) string {
 func (c *Column) coded(v any) (any, error) {
 	if list, ok := v.([]any); ok {
 		out := []any{}
-		for _, x := range list {
-			s := x.(string) // as read makes them
+		for _, s := range c.split(list) {
 			if mapped, ok := c.folded[fold(s)]; ok {
 				if s = mapped; s == "" {
 					continue
@@ -134,6 +133,26 @@ func (c *Column) coded(v any) (any, error) {
 	return v, nil
 }
 
+// split takes lists of names apart at every sign that people put between two: no
+// name of a language or a country holds one.
+func (c *Column) split(list []any) []string {
+	v := c.field.vocabulary
+	var out []string
+	for _, x := range list {
+		s := x.(string) // as read makes them
+		if _, mapped := c.folded[fold(s)]; mapped || c.field.own || v != languageNames && v != countryNames {
+			out = append(out, s)
+			continue
+		}
+		for part := range strings.FieldsFuncSeq(s, func(r rune) bool { return strings.ContainsRune(";,/|", r) }) {
+			if part = strings.TrimSpace(part); part != "" {
+				out = append(out, part)
+			}
+		}
+	}
+	return out
+}
+
 func (c *Column) code(s string) (string, error) {
 	v := c.field.vocabulary
 	if v == "" || listing.Known(v, s) {
@@ -146,7 +165,7 @@ func (c *Column) code(s string) (string, error) {
 	case c.field.own && (v == languageNames || v == countryNames):
 		return s, nil
 	case v == languageNames && !listing.IsLanguage(s):
-		return "", fmt.Errorf("%.60q is no language; write its name or tag, such as lt, and put %q between two, as the mapping says, or add the word to the values of the column in the mapping", s, c.Separator)
+		return "", fmt.Errorf("%.60q is no language; write its name or tag, such as lt, or add the word to the values of the column in the mapping", s)
 	case v == countryNames && !listing.IsCountry(s):
 		return "", fmt.Errorf("%.60q is no country; write its name or code, such as LT, or add the word to the values of the column in the mapping", s)
 	case v == languageNames || v == countryNames:

@@ -649,6 +649,7 @@ separator = ","
 		{"Sprawdzono", "15. 11. 2026", "2026-11-15"}, {"Sprawdzono", "2026-11-15 00:00:00", "2026-11-15"},
 		{"WWW", "www.example.org/p1", "https://www.example.org/p1"}, {"WWW", "example.org", "https://example.org"}, {"WWW", "http://example.org", "http://example.org"},
 		{"Języki", "polski, ukraiński", "[pl uk]"}, {"Języki", "pl, en", "[pl en]"},
+		{"Języki", "polski; ukraiński / en", "[pl uk en]"},
 	} {
 		if d, faults := one(x.column, x.cell); len(faults) > 0 || field(d, x.column) != x.want {
 			t.Errorf("%s %q: %v, want %s; %v", x.column, x.cell, field(d, x.column), x.want, faults)
@@ -657,7 +658,7 @@ separator = ","
 	for _, x := range []struct{ column, cell, says string }{
 		{"Sprawdzono", "jesień 2026", "Want a date"}, {"Sprawdzono", "31.02.2026", "Want a date"}, {"Sprawdzono", "03/04/2026", "Nobody can tell"},
 		{"WWW", "brak", "Want the address of a page"}, {"WWW", "info@example.org", "Want the address of a page"}, {"WWW", "www.example.org lub inne", "Want the address of a page"},
-		{"Języki", "polski; ukraiński", `put "," between two`}, {"Kraj", "Polska i Niemcy", "no country"},
+		{"Języki", "polski i migowy", "no language"}, {"Kraj", "Polska i Niemcy", "no country"},
 	} {
 		if _, faults := one(x.column, x.cell); len(faults) != 1 || !strings.Contains(faults[0].Message, x.says) || !strings.Contains(faults[0].Path, x.column) {
 			t.Errorf("%s %q: %v, want %s", x.column, x.cell, faults, x.says)
