@@ -5,10 +5,12 @@ import (
 	"compress/gzip"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -488,5 +490,52 @@ func TestAssets(t *testing.T) {
 		if strings.Contains(w.Body.String(), "url(") || strings.Contains(w.Body.String(), "@import") {
 			t.Error("the stylesheet loads something")
 		}
+	}
+}
+
+// A field that no form of this site has is ignored on purpose: whoever is looking for
+// help is not turned away for what a browser, a helper of theirs or another site added,
+// and it is neither used nor shown again. The page says in words what was asked. The
+// query of an address to which a form is sent is not looked at either.
+func TestFieldsThatNoFormHasAreIgnored(t *testing.T) {
+	c := webtest.New(t, 25, "PL", "DE")
+	c.AddSheet(t, "PL", webtest.Sheet)
+	box := &inbox{}
+	h := site(t, c, func(o *public.Options) { o.Reports = box })
+	extra := url.Values{"utm_source": {"strange-thing"}, "email": {"strange-thing@example.org"}, "colour": {"strange-thing"}, "freshness": {"lapsed"}, "usable_from": {"XX"}, "per_page": {"1"}, "professional": {"true"}, "order": {"id"}, "__proto__": {"strange-thing"}}
+	with := func(form url.Values) url.Values {
+		all := maps.Clone(form)
+		maps.Copy(all, extra)
+		return all
+	}
+	question := url.Values{"country": {"PL"}, "door": {"self"}, "channel": {"phone", "live_chat"}}
+	plain := ask(h, "POST", "/en/search", question)
+	if plain.Code != 200 || !strings.Contains(plain.Body.String(), `class="card"`) {
+		t.Fatalf("status %d", plain.Code)
+	}
+	for name, w := range map[string]*httptest.ResponseRecorder{
+		"fields": ask(h, "POST", "/en/search", with(question)), "query": ask(h, "POST", "/en/search?"+extra.Encode()+"&q=strange-thing&door=professional", question),
+	} {
+		private(t, w)
+		if w.Code != 200 || w.Body.String() != plain.Body.String() {
+			t.Errorf("search, %s: status %d, or another page", name, w.Code)
+		}
+	}
+	table := ask(h, "POST", "/en/search", with(url.Values{"as": {"table"}, "country": {"PL"}}))
+	if want := ask(h, "POST", "/en/search", url.Values{"as": {"table"}, "country": {"PL"}}); table.Code != 200 || table.Body.String() != want.Body.String() {
+		t.Errorf("table: status %d, or another table", table.Code)
+	}
+	id := ofCountry(t, c, "PL")
+	sent := ask(h, "POST", "/en/report/"+id+"?choice=unsafe", with(url.Values{"choice": {"hours"}}))
+	private(t, sent)
+	if want := ask(h, "POST", "/en/report/"+id, url.Values{"choice": {"hours"}}); sent.Code != 200 || sent.Body.String() != want.Body.String() {
+		t.Errorf("report: status %d, or another page", sent.Code)
+	}
+	if want := []string{id + " hours ", id + " hours "}; !slices.Equal(box.got, want) {
+		t.Errorf("the reports are %q, want %q", box.got, want)
+	}
+	bad := ask(h, "POST", "/en/report/"+id, extra)
+	if bad.Code != 400 || strings.Contains(bad.Body.String(), "strange-thing") || len(box.got) != 2 {
+		t.Errorf("a report with none of its fields: status %d, %d reports", bad.Code, len(box.got))
 	}
 }
