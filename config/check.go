@@ -163,7 +163,7 @@ func (c Config) checkAccessibility(fault func(key, format string, args ...any)) 
 	for _, text := range []struct {
 		key   string
 		value Texts
-	}{{"contact", Texts{{Words: a.Contact}}}, {"enforcement", a.Enforcement}, {"gaps", a.Gaps}} {
+	}{{"contact", a.Contact}, {"enforcement", a.Enforcement}, {"gaps", a.Gaps}} {
 		for _, t := range text.value {
 			if err := checkText(t.Words, 500); err != nil {
 				fault("accessibility."+text.key, "%v", err)

@@ -95,7 +95,7 @@ type Accessibility struct {
 	Reviewed string `toml:"reviewed"`
 	// Contact is where readers say what does not work. Default empty: as
 	// operator_contact.
-	Contact string `toml:"contact"`
+	Contact Texts `toml:"contact"`
 	// Enforcement is the body of the country to which readers can turn when the
 	// answer does not help. Default empty: none is named.
 	Enforcement Texts `toml:"enforcement"`

@@ -240,12 +240,12 @@ func TestTextsInSeveralLanguages(t *testing.T) {
 	for text, want := range map[string]config.Texts{
 		`""`: nil, `"Only: one"`: {{Words: "Only: one"}}, `["pl: Mapa \"A\": brak opisu", "sr-Latn:x"]`: {{"pl", `Mapa "A": brak opisu`}, {"sr-Latn", "x"}},
 	} {
-		c, err := config.Parse([]byte("[accessibility]\ngaps = " + text + "\n"))
-		if err != nil || !slices.Equal(c.Accessibility.Gaps, want) {
-			t.Errorf("%s: %q, %v", text, c.Accessibility.Gaps, err)
+		c, err := config.Parse([]byte("[accessibility]\ngaps = " + text + "\ncontact = " + text + "\n"))
+		if err != nil || !slices.Equal(c.Accessibility.Gaps, want) || !slices.Equal(c.Accessibility.Contact, want) {
+			t.Errorf("%s: %q, %q, %v", text, c.Accessibility.Gaps, c.Accessibility.Contact, err)
 		}
 		again, err := config.Parse([]byte(c.Render()))
-		if err != nil || !slices.Equal(again.Accessibility.Gaps, want) {
+		if err != nil || !slices.Equal(again.Accessibility.Gaps, want) || !slices.Equal(again.Accessibility.Contact, want) {
 			t.Errorf("%s, written and read: %q, %v", text, again.Accessibility.Gaps, err)
 		}
 	}

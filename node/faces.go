@@ -44,7 +44,7 @@ func accessibility(a config.Accessibility) public.Accessibility {
 		}
 		return out
 	}
-	return public.Accessibility{Prepared: a.Prepared, Reviewed: a.Reviewed, Contact: a.Contact, Enforcement: texts(a.Enforcement), Gaps: texts(a.Gaps)}
+	return public.Accessibility{Prepared: a.Prepared, Reviewed: a.Reviewed, Contact: texts(a.Contact), Enforcement: texts(a.Enforcement), Gaps: texts(a.Gaps)}
 }
 
 // demo reports whether everything here is fictional: the federation was founded

@@ -1,7 +1,6 @@
 package public
 
 import (
-	"cmp"
 	"net/http"
 	"strings"
 
@@ -14,7 +13,7 @@ import (
 type Accessibility struct {
 	Prepared    string    // day on which the statement was put up, "2026-11-29"; "" = not said
 	Reviewed    string    // day of the last review; "" = never
-	Contact     string    // where readers can say what does not work; "" = as the operator's contact
+	Contact     []Wording // where readers can say what does not work; none = as the operator's contact
 	Enforcement []Wording // the body to turn to when that does not help; none = none is named
 	Gaps        []Wording // what else is not accessible here, and why; none = nothing
 }
@@ -46,13 +45,17 @@ func (s *Site) accessibility(w http.ResponseWriter, r *http.Request, l *locale.L
 		}
 		return l.DateText(d)
 	}
+	contact := a.Contact
+	if len(contact) == 0 && operator.Contact != "" {
+		contact = []Wording{{Words: operator.Contact}}
+	}
 	v := struct {
-		Operator, Address, Home     string
-		Prepared, Reviewed, Contact string
-		Enforcement, Gaps           text
+		Operator, Address, Home    string
+		Prepared, Reviewed         string
+		Contact, Enforcement, Gaps text
 	}{
 		page.Clip(120, operator.Name), s.base(r), "/" + l.Tag() + "/",
-		day(a.Prepared), day(a.Reviewed), cmp.Or(a.Contact, operator.Contact), s.wording(l, a.Enforcement), s.wording(l, a.Gaps),
+		day(a.Prepared), day(a.Reviewed), s.wording(l, contact), s.wording(l, a.Enforcement), s.wording(l, a.Gaps),
 	}
 	s.render(w, http.StatusOK, "accessibility", page.Page{Language: l, Title: l.Say("access.title"), Path: "/accessibility", Index: true, Body: v})
 }

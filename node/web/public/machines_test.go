@@ -331,15 +331,16 @@ func TestAccessibilityStatement(t *testing.T) {
 	}
 	full := site(t, c, func(o *public.Options) {
 		o.Accessibility = public.Accessibility{
-			Prepared: "2026-10-01", Reviewed: "2026-11-20", Contact: "access@example.org", Enforcement: []public.Wording{{"", "Example Ombud <x>"}},
+			Prepared: "2026-10-01", Reviewed: "2026-11-20", Contact: []public.Wording{{"el", "Γράψτε στο access@example.org"}, {"en", "Write to access@example.org"}}, Enforcement: []public.Wording{{"", "Example Ombud <x>"}},
 			Gaps: []public.Wording{{"pl", "Mapa nie ma opisu."}, {"en", "The map has no text."}, {"nb", "Kartet har ingen tekst."}, {`"><script>`, "x"}},
 		}
 	})
+	contacts := map[string]string{"el": "<bdi>Γράψτε στο access@example.org</bdi>", "en": "<bdi>Write to access@example.org</bdi>"}
 	gaps := map[string]string{"pl": "<li><bdi>Mapa nie ma opisu.</bdi>", "en": "<li><bdi>The map has no text.</bdi>", "no": "<li><bdi>Kartet har ingen tekst.</bdi>"}
 	for _, l := range texts(t).Languages() {
 		body := get(full, "/"+l.Tag()+"/accessibility").Body.String()
 		gap := cmp.Or(gaps[l.Tag()], `<li><bdi lang="en" dir="auto">The map has no text.</bdi>`)
-		for _, want := range []string{l.DateText("2026-10-01"), l.DateText("2026-11-20"), "access@example.org", `<bdi lang="" dir="auto">Example Ombud &lt;x&gt;</bdi>`, gap} {
+		for _, want := range []string{l.DateText("2026-10-01"), l.DateText("2026-11-20"), cmp.Or(contacts[l.Tag()], `<bdi lang="en" dir="auto">Write to access@example.org</bdi>`), `<bdi lang="" dir="auto">Example Ombud &lt;x&gt;</bdi>`, gap} {
 			if !strings.Contains(body, want) {
 				t.Errorf("%s: %q is not in the statement", l.Tag(), want)
 			}
