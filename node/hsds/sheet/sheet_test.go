@@ -686,3 +686,35 @@ func TestADraftSaysWhatItCannotRead(t *testing.T) {
 		t.Errorf("ages %v to %v", d["minimum_age"], d["maximum_age"])
 	}
 }
+
+// TestWhatADraftNamesGoesOutAgain: what comes in by a mapping that was suggested
+// leaves in a spreadsheet, and another node has all of it from there.
+func TestWhatADraftNamesGoesOutAgain(t *testing.T) {
+	table := parse(t, []byte("Lp.;Nazwa;Organizacja;Opis;WWW;Telefon;E-mail;Godziny otwarcia;Języki;Wiek od;Ulica;Kod pocztowy;Miejscowość;Województwo;Data aktualizacji;Uwagi\n"+
+		"7;Linia;Fundacja;Ktoś słucha.;example.org;221234567;a@example.org;pn-pt 9:00-17:00;pl;18;Krótka 1;00-001;Łódź;Łódzkie;2026-10-01;Dzwonić do Anny\n"))
+	taken, err := sheet.Take(table, mapping(t, string(sheet.Suggest(table, "rejestr"))), each(), false)
+	if err != nil || len(taken.Rows) != 1 || len(taken.Rows[0].Faults) > 0 {
+		t.Fatalf("%+v %v", taken, err)
+	}
+	d := taken.Rows[0].Document
+	fields, err := sheet.Columns(each(d))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if _, err := sheet.WriteCSV(&b, fields, each(d), ';'); err != nil {
+		t.Fatal(err)
+	}
+	out := parse(t, b.Bytes())
+	own, ok := sheet.Own(out)
+	if !ok {
+		t.Fatal("not our own table")
+	}
+	back, err := sheet.Take(out, own, each(), false)
+	if err != nil || len(back.Rows) != 1 || len(back.Rows[0].Faults) > 0 {
+		t.Fatalf("%+v %v", back, err)
+	}
+	if got, want := string(back.Rows[0].Document.JSON()), string(d.JSON()); got != want {
+		t.Errorf("came back as\n%s\nwant\n%s", got, want)
+	}
+}

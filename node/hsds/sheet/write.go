@@ -25,14 +25,14 @@ var core = []string{
 	"channels.#.type", "channels.#.value", "channels.#.label", "channels.#.languages", "channels.#.status",
 	"channels.#.cost.value", "channels.#.anonymity.value", "channels.#.breach.conditions",
 	"channels.#.hours.zone", "channels.#.hours.always_open",
-	"phones.#.number", "phones.#.type", "phones.#.description",
+	"schedules.#.description", "phones.#.number", "phones.#.type", "phones.#.description",
 	"service_at_locations.#.location.location_type", "service_at_locations.#.location.name",
 	"service_at_locations.#.location.addresses.1.address_1", "service_at_locations.#.location.addresses.1.postal_code",
 	"service_at_locations.#.location.addresses.1.city", "service_at_locations.#.location.addresses.1.state_province",
 	"service_at_locations.#.location.addresses.1.country", "service_at_locations.#.location.addresses.1.address_type",
 	"service_at_locations.#.location.latitude", "service_at_locations.#.location.longitude", "address_precision",
 	"waiting.value", "waiting.as_of", "eligibility_description", "application_process", "fees_description",
-	"assured_date", "alert", "source", "licence", "visibility",
+	"assured_date", "alert", "source", "licence", "visibility", "internal_notes", "external_ids.#.scheme", "external_ids.#.id",
 }
 
 // most is how many positions of each list are written.
@@ -45,7 +45,7 @@ func Columns(all iter.Seq2[listing.Document, error]) ([]Field, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, name := range []string{"channels", "phones", "service_at_locations"} {
+		for _, name := range []string{"channels", "schedules", "phones", "service_at_locations", "external_ids"} {
 			list, _ := d[name].([]any)
 			counts[name] = min(max(counts[name], len(list)), mostPositions)
 		}
