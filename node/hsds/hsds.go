@@ -112,7 +112,26 @@ func open(path string, emit func(Row) bool) error {
 		return readSingle(in, emit)
 	}
 	skipBOM(in)
+	if why := noText(head); why != "" {
+		return fmt.Errorf("%w: %s", ErrFormat, why)
+	}
 	return readJSON(in, ext == ".ndjson" || ext == ".jsonl", emit)
+}
+
+// noText says of the beginning of a file that can be no JSON what it is instead;
+// "" where it may be some.
+func noText(head []byte) string {
+	switch s := string(head); {
+	case strings.HasPrefix(s, "\x1f\x8b"), strings.HasPrefix(s, "BZh"), strings.HasPrefix(s, "\xfd7zX"), strings.HasPrefix(s, "\x28\xb5\x2f\xfd"), strings.HasPrefix(s, "7z\xbc\xaf"), s == "Rar!":
+		return "it is packed; unpack it first"
+	case s == "%PDF":
+		return "it is a PDF; ask for the table from which it was made"
+	case s == "\xd0\xcf\x11\xe0":
+		return "it is a file of an old office program; save it as .xlsx"
+	case strings.HasPrefix(s, "<"):
+		return "it is a page or XML, not JSON; was it the address of a page that was saved?"
+	}
+	return ""
 }
 
 // skipBOM passes over the mark that some programs put before UTF-8.

@@ -423,3 +423,22 @@ func served(d listing.Document) []byte {
 func item(d listing.Document) []byte {
 	return hsds.ListItem("service", d, "organization", "program").JSON()
 }
+
+// TestWhatAFileIsInstead: a file that is no listing at all is called by its name, in
+// words that the person who has it knows.
+func TestWhatAFileIsInstead(t *testing.T) {
+	for name, x := range map[string]struct{ content, want string }{
+		"a.ndjson.gz": {"\x1f\x8b\x08\x00rest", "unpack it"}, "a.zst": {"\x28\xb5\x2f\xfdrest", "unpack it"}, "a.7z": {"7z\xbc\xaf", "unpack it"},
+		"a.pdf": {"%PDF-1.7", "a PDF"}, "a.doc": {"\xd0\xcf\x11\xe0rest", "old office program"}, "a.json": {"<!doctype html>", "a page"},
+	} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(x.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, err := range hsds.Rows(path) {
+			if !errors.Is(err, hsds.ErrFormat) || !strings.Contains(err.Error(), x.want) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
