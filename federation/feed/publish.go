@@ -343,17 +343,14 @@ func discard(d Delta, err error) error {
 func (p *Publisher) collect(view StoreView, edits iter.Seq[Edit], head *Head) (Delta, int, error) {
 	var (
 		items   Items
-		staging Staging
+		staged  stager
 		size    int
 		changed int
 		today   = DayOf(p.o.Now())
 		seen    = make(map[Key]bool)
 	)
 	fail := func(err error) (Delta, int, error) {
-		if staging != nil {
-			err = errors.Join(err, staging.Discard())
-		}
-		return nil, 0, err
+		return nil, 0, errors.Join(err, staged.discard())
 	}
 	for e := range edits {
 		if seen[e.Key] {
@@ -374,23 +371,55 @@ func (p *Publisher) collect(view StoreView, edits iter.Seq[Edit], head *Head) (D
 		if len(items) < maxItems && size < maxItemBytes {
 			continue
 		}
-		if staging == nil {
-			if staging, err = p.o.Store.Stage(p.o.Origin); err != nil {
+		if staged.Staging == nil {
+			if staged.Staging, err = p.o.Store.Stage(p.o.Origin); err != nil {
 				return fail(err)
 			}
 		}
-		if err := staging.Put(items...); err != nil {
+		if err := staged.put(items); err != nil {
 			return fail(err)
 		}
-		items, size = items[:0], 0
+		items, size = make(Items, 0, len(items)), 0
 	}
-	if staging == nil {
+	if staged.Staging == nil {
 		return items.Sort(), changed, nil
 	}
-	if err := staging.Put(items...); err != nil {
+	if err := errors.Join(staged.put(items), staged.wait()); err != nil {
 		return fail(err)
 	}
-	return staging, changed, nil
+	return staged.Staging, changed, nil
+}
+
+// stager stages one batch of items while the next one is collected.
+type stager struct {
+	Staging            // nil while there was too little to stage
+	under   chan error // of the batch that is being staged; nil when none is
+}
+
+func (s *stager) put(items Items) error {
+	if err := s.wait(); err != nil {
+		return err
+	}
+	s.under = make(chan error, 1)
+	go func() { s.under <- s.Put(items...) }()
+	return nil
+}
+
+// wait returns when all that was put is staged, or the error that it met.
+func (s *stager) wait() (err error) {
+	if s.under != nil {
+		err = <-s.under
+		s.under = nil
+	}
+	return err
+}
+
+func (s *stager) discard() error {
+	if s.Staging == nil {
+		return nil
+	}
+	_ = s.wait() // what is dropped need not have been staged
+	return s.Discard()
 }
 
 // item is the change that an edit makes; false when it makes none.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
@@ -70,50 +71,66 @@ func (c *Catalog) follow(v *feed.Verified, staged []feed.Change) error {
 	return apply()
 }
 
-// buildBatch is how many listings of a large step are documents at once: enough to
-// make a part of the index that goes into a file, some 40 MiB of memory. Tests lower it.
+// buildBatch is how many listings of a large step one processor makes into a part of
+// the index at once, some 40 MiB of memory: enough that the part goes into a file.
+// Tests lower it.
 var buildBatch = 4096
 
+// indexers is how many batches are made ready for the index at the same time. It
+// bounds the memory that they take.
+func indexers() int { return min(runtime.GOMAXPROCS(0), 4) }
+
 // batch makes ready for the index what a large step changes, to be shown all at
-// once. It returns also the listings about which its overlays speak. The stages go on
-// side by side, each one batch ahead of the next.
+// once. It returns also the listings about which its overlays speak.
 func (c *Catalog) batch(view feed.StoreView, country string, staged []feed.Change) (out search.Batch, touched []spot, err error) {
-	work, ctx := errgroup.WithContext(context.Background())
-	records, docs := make(chan []unread), make(chan search.Batch)
+	type part struct {
+		search.Batch
+		overlays []unread
+	}
 	s, origin := c.side.Load(), view.Head().Origin
-	work.Go(func() error {
-		defer close(records)
-		for changes := range slices.Chunk(staged, buildBatch) {
-			batch := make([]unread, len(changes))
-			for i, change := range changes {
+	each := max(1, min(buildBatch, (len(staged)+indexers()-1)/indexers()))
+	parts := make([]part, (len(staged)+each-1)/each)
+	work, ctx := errgroup.WithContext(context.Background())
+	work.SetLimit(indexers())
+	for i := range parts {
+		work.Go(func() error {
+			p := &parts[i]
+			var records []unread
+			for _, change := range staged[i*each : min((i+1)*each, len(staged))] {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
 				_, raw, err := view.Record(change.Key)
 				if err != nil && !errors.Is(err, feed.ErrNoRecord) {
 					return err
 				}
-				batch[i] = unread{spot{origin, change.Key}, raw, change.Op}
-				touched = append(touched, c.note(s, batch[i].at, parse(raw))...)
+				r := unread{spot{origin, change.Key}, raw, change.Op}
+				records = append(records, r)
+				if _, was := s.target(r.at); was || bytes.Contains(raw, overlayMark) {
+					p.overlays = append(p.overlays, r)
+				}
 			}
-			if !send(ctx, records, batch) {
-				return nil
-			}
-		}
-		return nil
-	})
-	work.Go(func() error { return c.readAll(ctx, records, docs, country, s) })
-	work.Go(func() error {
-		for batch := range docs {
-			built, err := c.o.Index.Build(batch.Put)
+			made, err := c.read(records, country, s)
 			if err != nil {
 				return err
 			}
-			out.Built = append(out.Built, built)
-			out.Delete = append(out.Delete, batch.Delete...)
-			out.Erase = append(out.Erase, batch.Erase...)
+			built, err := c.o.Index.Build(made.Put)
+			p.Batch = search.Batch{Built: []search.Built{built}, Delete: made.Delete, Erase: made.Erase}
+			return err
+		})
+	}
+	if err := work.Wait(); err != nil {
+		return out, nil, err
+	}
+	for _, p := range parts { // overlays in their order: of too many about one listing the first ones count
+		out.Built = append(out.Built, p.Built...)
+		out.Delete = append(out.Delete, p.Delete...)
+		out.Erase = append(out.Erase, p.Erase...)
+		for _, r := range p.overlays {
+			touched = append(touched, c.note(s, r.at, parse(r.raw))...)
 		}
-		return nil
-	})
-	err = work.Wait()
-	return out, touched, err
+	}
+	return out, touched, nil
 }
 
 // parse reads a record; nil when there is none, or none that can be read.
@@ -180,31 +197,38 @@ func (c *Catalog) take(batch *search.Batch, s *side, country string, at spot, re
 // fill indexes a whole feed. It returns the listings about which its overlays
 // speak, and adds to seen, unless that is nil, the ids that it indexed.
 //
-// Reading, making documents and building the index go on at the same time, each
-// one batch ahead of the next.
+// One goroutine reads, the others make documents and index them.
 func (c *Catalog) fill(view feed.StoreView, country string, s *side, seen map[uuid.UUID]bool) (touched []spot, err error) {
 	work, ctx := errgroup.WithContext(context.Background())
-	records, docs := make(chan []unread), make(chan search.Batch)
+	records := make(chan []unread)
 	work.Go(func() (err error) {
 		defer close(records)
 		touched, err = c.unread(ctx, view, s, records)
 		return err
 	})
-	work.Go(func() error { return c.readAll(ctx, records, docs, country, s) })
-	work.Go(func() error {
-		for batch := range docs {
-			if seen != nil {
-				for _, d := range batch.Put {
-					seen[uuid.MustParse(d.ID)] = true // written by take
+	var mu sync.Mutex // guards seen
+	for range indexers() {
+		work.Go(func() error {
+			for batch := range records {
+				made, err := c.read(batch, country, s)
+				if err != nil {
+					return err
+				}
+				if seen != nil {
+					mu.Lock()
+					for _, d := range made.Put {
+						seen[uuid.MustParse(d.ID)] = true // written by take
+					}
+					mu.Unlock()
+				}
+				// What is not shown is not in the index, or Rebuild finds it.
+				if err := c.o.Index.Apply(search.Batch{Put: made.Put}); err != nil {
+					return err
 				}
 			}
-			// What is not shown is not in the index, or Rebuild finds it.
-			if err := c.o.Index.Apply(search.Batch{Put: batch.Put}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+			return nil
+		})
+	}
 	err = work.Wait()
 	return touched, err
 }
@@ -256,44 +280,14 @@ type unread struct {
 	op  feed.Op
 }
 
-// readAll makes documents of the records that come in, and closes docs at the end.
-func (c *Catalog) readAll(ctx context.Context, records <-chan []unread, docs chan<- search.Batch, country string, s *side) error {
-	defer close(docs)
-	for batch := range records {
-		made, err := c.read(batch, country, s)
-		if err != nil {
-			return err
-		}
-		if !send(ctx, docs, made) {
-			return nil
-		}
-	}
-	return nil
-}
-
-// read makes documents of many records, on all processors: it is most of the
-// work when a node starts, copies a feed or takes a large step.
+// read makes documents of records.
 func (c *Catalog) read(records []unread, country string, s *side) (out search.Batch, err error) {
-	var work errgroup.Group
-	parts := make([]search.Batch, runtime.GOMAXPROCS(0))
-	for w := range parts {
-		work.Go(func() error {
-			from, to := w*len(records)/len(parts), (w+1)*len(records)/len(parts)
-			for _, r := range records[from:to] {
-				if err := c.takeChange(&parts[w], s, country, r.at, r.op, parse(r.raw)); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+	for _, r := range records {
+		if err := c.takeChange(&out, s, country, r.at, r.op, parse(r.raw)); err != nil {
+			return out, err
+		}
 	}
-	err = work.Wait()
-	for _, part := range parts {
-		out.Put = append(out.Put, part.Put...)
-		out.Delete = append(out.Delete, part.Delete...)
-		out.Erase = append(out.Erase, part.Erase...)
-	}
-	return out, err
+	return out, nil
 }
 
 // Progress tells how far a rebuild is: listings read, of so many.

@@ -75,9 +75,11 @@ func BenchmarkPublish(b *testing.B) {
 }
 
 // BenchmarkImport takes 5,000 listings in and publishes them as one head. The
-// listings are made before the clock starts.
+// listings are made before the clock starts. It tells also what one takes of the
+// processors, with all that follows before the node has stopped.
 func BenchmarkImport(b *testing.B) {
 	const count = 5000
+	var used time.Duration
 	for b.Loop() {
 		b.StopTimer()
 		f, err := nodetest.Start(b.Context(), nodetest.DemoOptions{Countries: []string{"PL"}, Dir: b.TempDir(), BasePort: freeBase(b, 1)})
@@ -88,6 +90,7 @@ func BenchmarkImport(b *testing.B) {
 		for row := range rows("PL", 0, count) {
 			made = append(made, row)
 		}
+		before := processor()
 		b.StartTimer()
 		report, err := f.Nodes()[0].Admin().Import(b.Context(), func(yield func(control.Row, error) bool) {
 			for _, row := range made {
@@ -103,9 +106,11 @@ func BenchmarkImport(b *testing.B) {
 		if err := f.Stop(); err != nil {
 			b.Fatal(err)
 		}
+		used += processor() - before
 		b.StartTimer()
 	}
 	b.ReportMetric(float64(count)*float64(b.N)/b.Elapsed().Seconds(), "listings/s")
+	b.ReportMetric(float64(used.Microseconds())/float64(count*b.N), "us-cpu/listing")
 }
 
 // BenchmarkStart is from nothing to the first answer, with 10,000 listings on
