@@ -1,7 +1,12 @@
 package listing
 
 import (
+	"cmp"
 	"encoding/binary"
+	"math"
+	"slices"
+	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -136,4 +141,99 @@ func (r *bodyReader) value(depth int) (any, bool) {
 		return tree, uint64(len(tree)) == n // else a key stands twice
 	}
 	return nil, false
+}
+
+// bodyWriter writes core-deterministic CBOR (RFC 8949 §4.2.1) of a tree that is
+// canonical. Whatever else it meets it leaves to [canonical] and the library.
+type bodyWriter struct {
+	b     []byte
+	names []string // of the objects that are open
+}
+
+var bodyWriters = sync.Pool{New: func() any { return new(bodyWriter) }}
+
+// head is a type with its number in the shortest form.
+func (w *bodyWriter) head(major byte, n uint64) {
+	switch major <<= 5; {
+	case n < 24:
+		w.b = append(w.b, major|byte(n))
+	case n <= math.MaxUint8:
+		w.b = append(w.b, major|24, byte(n))
+	case n <= math.MaxUint16:
+		w.b = binary.BigEndian.AppendUint16(append(w.b, major|25), uint16(n))
+	case n <= math.MaxUint32:
+		w.b = binary.BigEndian.AppendUint32(append(w.b, major|26), uint32(n))
+	default:
+		w.b = binary.BigEndian.AppendUint64(append(w.b, major|27), n)
+	}
+}
+
+func (w *bodyWriter) text(s string) bool {
+	w.head(cborText, uint64(len(s)))
+	w.b = append(w.b, s...)
+	return utf8.ValidString(s)
+}
+
+// value writes v; false where v is not canonical. depth is how many levels it may
+// open.
+func (w *bodyWriter) value(v any, depth int) bool {
+	switch t := v.(type) {
+	case nil:
+		w.b = append(w.b, cborNull)
+	case bool:
+		if t {
+			w.b = append(w.b, cborTrue)
+		} else {
+			w.b = append(w.b, cborFalse)
+		}
+	case int64:
+		if t < 0 {
+			w.head(cborNegative, uint64(-1-t))
+		} else {
+			w.head(cborUnsigned, uint64(t))
+		}
+	case string:
+		return w.text(t)
+	case float64:
+		if !isCanonical(t, 0) {
+			return false
+		}
+		b, err := encoding.Marshal(t)
+		w.b = append(w.b, b...)
+		return err == nil
+	case []any:
+		w.head(cborList, uint64(len(t)))
+		for _, x := range t {
+			if depth == 0 || !w.value(x, depth-1) {
+				return false
+			}
+		}
+		return depth > 0
+	case map[string]any:
+		return t != nil && depth > 0 && w.object(t, depth)
+	default:
+		return false
+	}
+	return true
+}
+
+// object writes the fields in the order of their encoded names: the shorter first,
+// since a length comes before its text.
+func (w *bodyWriter) object(tree map[string]any, depth int) bool {
+	w.head(cborMap, uint64(len(tree)))
+	from := len(w.names)
+	for name := range tree {
+		w.names = append(w.names, name)
+	}
+	end := len(w.names)
+	slices.SortFunc(w.names[from:end], func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
+	})
+	ok := true
+	for i := from; ok && i < end; i++ {
+		name := w.names[i]
+		ok = w.text(name) && w.value(tree[name], depth-1)
+	}
+	w.names = w.names[:from]
+	return ok
 }

@@ -156,13 +156,24 @@ func mustDecode(o cbor.DecOptions) cbor.DecMode {
 // [MaxDepth]. It encodes what it is given: call [Document.Public] first for what is to be
 // signed.
 func (d Document) Encode() ([]byte, error) {
-	v, err := canonicalDocument(d)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrMalformed, err)
+	w := bodyWriters.Get().(*bodyWriter)
+	defer bodyWriters.Put(w)
+	w.b, w.names = w.b[:0], w.names[:0]
+	var b []byte
+	if w.value(map[string]any(d), MaxDepth) {
+		b = bytes.Clone(w.b)
+	} else {
+		v, err := canonical(map[string]any(d), MaxDepth)
+		if err == nil {
+			b, err = encoding.Marshal(v)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %v", ErrMalformed, err)
+		}
 	}
-	b, err := encoding.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrMalformed, err)
+	clear(w.names[:cap(w.names)])
+	if cap(w.b) > maxPooled {
+		w.b = nil
 	}
 	if len(b) > MaxBody {
 		return nil, fmt.Errorf("%w: its body has %d bytes, the limit is %d", ErrMalformed, len(b), MaxBody)

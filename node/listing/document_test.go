@@ -210,6 +210,7 @@ func TestRoundTrip(t *testing.T) {
 func FuzzParseJSON(f *testing.F) {
 	f.Add([]byte(sample))
 	f.Add([]byte(`{"a":[1,2.5,null,true,{"b":-0}],"c":1e5}`))
+	f.Add([]byte(`{"":-1,"bb":-25,"b":24,"ab":255,"ba":256,"c":65536,"d":4294967296,"e":18446744073709551615,"f":-9223372036854775808,"g":0.1,"h":1e300,"i":1.5e-9,"j":[],"k":{},"\u0000":"\u0000","é":"` + strings.Repeat("é", 200) + `"}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d, err := listing.ParseJSON(b)
 		if err != nil {
@@ -221,6 +222,11 @@ func FuzzParseJSON(f *testing.F) {
 		again, err := listing.ParseJSON(d.JSON())
 		if err != nil || !reflect.DeepEqual(d, again) {
 			t.Fatalf("%v became %v (%v)", d, again, err)
+		}
+		if slow, err := listing.EncodeAny(d); len(slow) <= listing.MaxBody {
+			if body, ourErr := d.Encode(); ourErr != nil || err != nil || !bytes.Equal(body, slow) {
+				t.Fatalf("%x (%v); the library writes %x (%v)", body, ourErr, slow, err)
+			}
 		}
 		public := d.Public()
 		if !reflect.DeepEqual(public, public.Public()) {
