@@ -1,9 +1,11 @@
 package listing
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +18,7 @@ import (
 // decides nothing, and only saves the making of every field's name for each document.
 type bodyReader struct {
 	b        []byte
+	all      string // b once more, of which a view's texts are parts: they are most of it
 	at       int
 	promised uint64 // elements of all objects and lists so far; each takes a byte at least
 }
@@ -35,6 +38,7 @@ const (
 	cborNegative = 1
 	cborText     = 3
 	cborList     = 4
+	cborMap      = 5
 
 	cborFalse = 0xf4
 	cborTrue  = 0xf5
@@ -64,16 +68,21 @@ func (r *bodyReader) head() (major byte, n uint64, ok bool) {
 	return major, binary.BigEndian.Uint64(wide[:]), true
 }
 
-func (r *bodyReader) text(n uint64) (string, bool) {
+// raw is a text of n bytes that may not be UTF-8.
+func (r *bodyReader) raw(n uint64) ([]byte, bool) {
 	if n > uint64(len(r.b)-r.at) {
-		return "", false
+		return nil, false
 	}
-	raw := r.b[r.at : r.at+int(n)]
 	r.at += int(n)
-	if s, ok := knownNames[string(raw)]; ok {
-		return s, true
+	return r.b[r.at-int(n) : r.at], true
+}
+
+func (r *bodyReader) text(n uint64) (string, bool) {
+	raw, ok := r.raw(n)
+	if s, known := knownNames[string(raw)]; known {
+		return s, ok
 	}
-	return string(raw), utf8.Valid(raw)
+	return string(raw), ok && utf8.Valid(raw)
 }
 
 // float leaves the widths of numbers to the library.
@@ -141,6 +150,160 @@ func (r *bodyReader) value(depth int) (any, bool) {
 		return tree, uint64(len(tree)) == n // else a key stands twice
 	}
 	return nil, false
+}
+
+// name is that of the next field of an object, after the one before. In their order
+// none stands twice.
+func (r *bodyReader) name(before []byte, first bool) ([]byte, bool) {
+	major, n, ok := r.head()
+	if !ok || major != cborText {
+		return nil, false
+	}
+	raw, ok := r.raw(n)
+	return raw, ok && (first || len(before) < len(raw) || len(before) == len(raw) && bytes.Compare(before, raw) < 0)
+}
+
+// skip passes over the next value as value would read it.
+func (r *bodyReader) skip(depth int) bool {
+	if r.at < len(r.b) && r.b[r.at] >= cborFalse {
+		_, ok := r.value(depth)
+		return ok
+	}
+	major, n, ok := r.head()
+	switch {
+	case !ok:
+	case major == cborUnsigned, major == cborNegative:
+		return n < 1<<63
+	case major == cborText:
+		raw, ok := r.raw(n)
+		return ok && utf8.Valid(raw)
+	case major == cborList && depth > 0 && r.promise(n, 1):
+		for ; ok && n > 0; n-- {
+			ok = r.skip(depth - 1)
+		}
+		return ok
+	case major == cborMap && depth > 0 && r.promise(n, 2):
+		var name []byte
+		for i := range n {
+			if name, ok = r.name(name, i == 0); !ok || !utf8.Valid(name) || !r.skip(depth-1) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// into sets v, which is zero, from the next value, as [fill] does from a tree; false
+// also where the value has not the shape.
+func (r *bodyReader) into(v reflect.Value, s *shape, depth int) bool {
+	if r.at == len(r.b) {
+		return false
+	}
+	first := r.b[r.at]
+	if first == cborNull {
+		r.at++
+		return true
+	}
+	if v.Kind() == reflect.Pointer {
+		v.Set(reflect.New(v.Type().Elem()))
+		v = v.Elem()
+	}
+	switch s.kind {
+	case kindBool:
+		r.at++
+		v.SetBool(first == cborTrue)
+		return first == cborTrue || first == cborFalse
+	case kindNumber:
+		x, ok := r.value(0)
+		f, isNumber := number(x)
+		v.SetFloat(f)
+		return ok && isNumber
+	case kindWhole:
+		x, ok := r.value(0)
+		i, isWhole := x.(int64)
+		v.SetInt(i)
+		return ok && isWhole
+	}
+	major, n, ok := r.head()
+	switch {
+	case !ok:
+	case s.kind == kindText && major == cborText:
+		raw, ok := r.raw(n)
+		if ok {
+			v.SetString(r.all[r.at-len(raw) : r.at])
+		}
+		return ok && utf8.Valid(raw)
+	case s.kind == kindList && major == cborList && depth > 0 && r.promise(n, 1):
+		v.Set(reflect.MakeSlice(v.Type(), int(n), int(n)))
+		for i := range int(n) {
+			if !r.into(v.Index(i), s.elem, depth-1) {
+				return false
+			}
+		}
+		return true
+	case (s.kind == kindObject || s.kind == kindMap) && major == cborMap && depth > 0 && r.promise(n, 2):
+		return r.fields(v, s, n, depth-1)
+	}
+	return false
+}
+
+func (r *bodyReader) fields(v reflect.Value, s *shape, n uint64, depth int) (ok bool) {
+	if s.kind == kindMap {
+		v.Set(reflect.MakeMapWithSize(v.Type(), int(n)))
+	}
+	var name []byte
+	for i := range n {
+		if name, ok = r.name(name, i == 0); !ok {
+			return false
+		}
+		f, known := s.fields[string(name)]
+		switch {
+		case known:
+			ok = r.into(v.FieldByIndex(f.index), f.shape, depth)
+		case !utf8.Valid(name):
+			return false
+		case s.kind == kindMap:
+			elem := reflect.New(v.Type().Elem()).Elem()
+			ok = r.into(elem, s.elem, depth)
+			v.SetMapIndex(reflect.ValueOf(string(name)), elem)
+		default:
+			ok = r.skip(depth)
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// outline is the next object without its lists, and of the objects in it those alone
+// that have one of the names, likewise.
+func (r *bodyReader) outline(depth int, names []string) (map[string]any, bool) {
+	major, n, ok := r.head()
+	if !ok || major != cborMap || depth == 0 || !r.promise(n, 2) {
+		return nil, false
+	}
+	tree := make(map[string]any)
+	var raw []byte
+	for i := range n {
+		if raw, ok = r.name(raw, i == 0); !ok || r.at == len(r.b) {
+			return nil, false
+		}
+		name := string(raw)
+		switch major := r.b[r.at] >> 5; {
+		case major == cborMap && slices.Contains(names, name):
+			tree[name], ok = r.outline(depth-1, names)
+		case major == cborMap, major == cborList:
+			ok = r.skip(depth - 1)
+		default:
+			tree[name], ok = r.value(0)
+		}
+		if !ok {
+			return nil, false
+		}
+	}
+	return tree, true
 }
 
 // bodyWriter writes core-deterministic CBOR (RFC 8949 §4.2.1) of a tree that is

@@ -40,6 +40,20 @@ func (p Published) Document() Document {
 	return d
 }
 
+// Outline is [Published.Document] without lists, and of the objects at any level with
+// those alone that have one of the names.
+func (p Published) Outline(names ...string) Document {
+	r := bodyReader{b: p.Body}
+	d, ok := r.outline(MaxDepth, names)
+	if !ok {
+		return p.Document() // it says more, and the same
+	}
+	if p.Listing != nil {
+		d["id"] = p.Listing.ID
+	}
+	return d
+}
+
 // Remark is an overlay that holds now, with who says it.
 type Remark struct {
 	Overlay

@@ -36,7 +36,8 @@ func (d Document) Read() (l *Listing, public []byte, faults Faults) {
 // ([ErrMalformed]).
 func View(body []byte) (*Listing, error) {
 	l := &Listing{}
-	if len(body) > MaxBody || len(body) == 0 || body[0]>>5 != cborMap || decoding.Unmarshal(body, l) != nil {
+	r := bodyReader{b: body, all: string(body[:min(len(body), MaxBody)])}
+	if len(body) > MaxBody || len(body) == 0 || body[0]>>5 != cborMap || !r.into(reflect.ValueOf(l).Elem(), listingShape, MaxDepth) || r.at < len(body) {
 		// Rare, and slow: another version wrote a type that is not ours, or
 		// the bytes are broken. The walker tells which.
 		d, err := DecodeDocument(body)
@@ -48,9 +49,6 @@ func View(body []byte) (*Listing, error) {
 	l.size = len(body)
 	return l, nil
 }
-
-// cborMap is the major type of an object (RFC 8949 §3.1).
-const cborMap = 5
 
 // fill sets v from a tree of the given shape and adds a fault for each value
 // that does not fit.

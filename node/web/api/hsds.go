@@ -73,7 +73,7 @@ var filters = []string{
 
 var hsdsLists = []hsdsList{
 	{
-		name: "services", object: "service", params: append([]string{"minimal"}, filters...), inner: []string{"organization", "program"},
+		name: "services", object: "service", params: append([]string{"minimal"}, filters...), inner: inServiceItem,
 		rows: (*API).serviceRows, item: (*API).serviceItem, brief: (*API).serviceBrief,
 	},
 	{
@@ -269,8 +269,17 @@ func (a *API) serviceItem(ctx context.Context, ask hsdsAsk, id string) (listing.
 	if err != nil {
 		return nil, err
 	}
-	return a.plain(p, ask), nil
+	if ask.full || ask.fullService {
+		return a.plain(p, ask), nil
+	}
+	d := p.Outline(inServiceItem...) // what a list shows of it
+	hsds.Identify(d, p.Listing)
+	dated(d, p)
+	return d, nil
 }
+
+// inServiceItem are the objects that a list of services shows.
+var inServiceItem = []string{"organization", "program"}
 
 // keyRows are the rows of what stands in services: each key of a kind that some
 // service has which answers.
