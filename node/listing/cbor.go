@@ -1,7 +1,6 @@
 package listing
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
 	"math"
@@ -15,10 +14,9 @@ import (
 // A record's body is nearly always what [Document.Encode] wrote. bodyReader reads
 // that: definite lengths, texts, numbers, true, false and null, no key twice.
 // Whatever else it meets it leaves to the library, which reads or refuses it: so it
-// decides nothing, and only saves the making of every field's name for each document.
+// decides nothing. What is read holds on to all of the body: texts are parts of it.
 type bodyReader struct {
-	b        []byte
-	all      string // b once more, of which a view's texts are parts: they are most of it
+	b        string
 	at       int
 	promised uint64 // elements of all objects and lists so far; each takes a byte at least
 }
@@ -68,21 +66,14 @@ func (r *bodyReader) head() (major byte, n uint64, ok bool) {
 	return major, binary.BigEndian.Uint64(wide[:]), true
 }
 
-// raw is a text of n bytes that may not be UTF-8.
-func (r *bodyReader) raw(n uint64) ([]byte, bool) {
+// text is the next n bytes; false where they are not there, or not UTF-8.
+func (r *bodyReader) text(n uint64) (string, bool) {
 	if n > uint64(len(r.b)-r.at) {
-		return nil, false
+		return "", false
 	}
 	r.at += int(n)
-	return r.b[r.at-int(n) : r.at], true
-}
-
-func (r *bodyReader) text(n uint64) (string, bool) {
-	raw, ok := r.raw(n)
-	if s, known := knownNames[string(raw)]; known {
-		return s, ok
-	}
-	return string(raw), ok && utf8.Valid(raw)
+	s := r.b[r.at-int(n) : r.at]
+	return s, utf8.ValidString(s)
 }
 
 // float leaves the widths of numbers to the library.
@@ -92,7 +83,7 @@ func (r *bodyReader) float() (any, bool) {
 		return nil, false
 	}
 	var f float64
-	if decoding.Unmarshal(r.b[r.at:end], &f) != nil {
+	if decoding.Unmarshal([]byte(r.b[r.at:end]), &f) != nil {
 		return nil, false
 	}
 	r.at = end
@@ -154,14 +145,18 @@ func (r *bodyReader) value(depth int) (any, bool) {
 
 // name is that of the next field of an object, after the one before. In their order
 // none stands twice.
-func (r *bodyReader) name(before []byte, first bool) ([]byte, bool) {
+func (r *bodyReader) name(before string, first bool) (string, bool) {
 	major, n, ok := r.head()
 	if !ok || major != cborText {
-		return nil, false
+		return "", false
 	}
-	raw, ok := r.raw(n)
-	return raw, ok && (first || len(before) < len(raw) || len(before) == len(raw) && bytes.Compare(before, raw) < 0)
+	name, ok := r.text(n)
+	return name, ok && (first || byEncoding(before, name) < 0)
 }
+
+// byEncoding orders names as their encodings stand: the shorter first, since a length
+// comes before its text.
+func byEncoding(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b)) }
 
 // skip passes over the next value as value would read it.
 func (r *bodyReader) skip(depth int) bool {
@@ -175,17 +170,17 @@ func (r *bodyReader) skip(depth int) bool {
 	case major == cborUnsigned, major == cborNegative:
 		return n < 1<<63
 	case major == cborText:
-		raw, ok := r.raw(n)
-		return ok && utf8.Valid(raw)
+		_, ok = r.text(n)
+		return ok
 	case major == cborList && depth > 0 && r.promise(n, 1):
 		for ; ok && n > 0; n-- {
 			ok = r.skip(depth - 1)
 		}
 		return ok
 	case major == cborMap && depth > 0 && r.promise(n, 2):
-		var name []byte
+		var name string
 		for i := range n {
-			if name, ok = r.name(name, i == 0); !ok || !utf8.Valid(name) || !r.skip(depth-1) {
+			if name, ok = r.name(name, i == 0); !ok || !r.skip(depth-1) {
 				return false
 			}
 		}
@@ -229,11 +224,9 @@ func (r *bodyReader) into(v reflect.Value, s *shape, depth int) bool {
 	switch {
 	case !ok:
 	case s.kind == kindText && major == cborText:
-		raw, ok := r.raw(n)
-		if ok {
-			v.SetString(r.all[r.at-len(raw) : r.at])
-		}
-		return ok && utf8.Valid(raw)
+		text, ok := r.text(n)
+		v.SetString(text)
+		return ok
 	case s.kind == kindList && major == cborList && depth > 0 && r.promise(n, 1):
 		v.Set(reflect.MakeSlice(v.Type(), int(n), int(n)))
 		for i := range int(n) {
@@ -252,21 +245,19 @@ func (r *bodyReader) fields(v reflect.Value, s *shape, n uint64, depth int) (ok 
 	if s.kind == kindMap {
 		v.Set(reflect.MakeMapWithSize(v.Type(), int(n)))
 	}
-	var name []byte
+	var name string
 	for i := range n {
 		if name, ok = r.name(name, i == 0); !ok {
 			return false
 		}
-		f, known := s.fields[string(name)]
+		f, known := s.fields[name]
 		switch {
 		case known:
 			ok = r.into(v.FieldByIndex(f.index), f.shape, depth)
-		case !utf8.Valid(name):
-			return false
 		case s.kind == kindMap:
 			elem := reflect.New(v.Type().Elem()).Elem()
 			ok = r.into(elem, s.elem, depth)
-			v.SetMapIndex(reflect.ValueOf(string(name)), elem)
+			v.SetMapIndex(reflect.ValueOf(name), elem)
 		default:
 			ok = r.skip(depth)
 		}
@@ -285,12 +276,11 @@ func (r *bodyReader) outline(depth int, names []string) (map[string]any, bool) {
 		return nil, false
 	}
 	tree := make(map[string]any)
-	var raw []byte
+	var name string
 	for i := range n {
-		if raw, ok = r.name(raw, i == 0); !ok || r.at == len(r.b) {
+		if name, ok = r.name(name, i == 0); !ok || r.at == len(r.b) {
 			return nil, false
 		}
-		name := string(raw)
 		switch major := r.b[r.at] >> 5; {
 		case major == cborMap && slices.Contains(names, name):
 			tree[name], ok = r.outline(depth-1, names)
@@ -380,8 +370,7 @@ func (w *bodyWriter) value(v any, depth int) bool {
 	return true
 }
 
-// object writes the fields in the order of their encoded names: the shorter first,
-// since a length comes before its text.
+// object writes the fields in the order of their encoded names.
 func (w *bodyWriter) object(tree map[string]any, depth int) bool {
 	w.head(cborMap, uint64(len(tree)))
 	from := len(w.names)
@@ -389,9 +378,7 @@ func (w *bodyWriter) object(tree map[string]any, depth int) bool {
 		w.names = append(w.names, name)
 	}
 	end := len(w.names)
-	slices.SortFunc(w.names[from:end], func(a, b string) int {
-		return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
-	})
+	slices.SortFunc(w.names[from:end], byEncoding)
 	ok := true
 	for i := from; ok && i < end; i++ {
 		name := w.names[i]

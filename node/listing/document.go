@@ -45,7 +45,7 @@ func ParseJSON(b []byte) (Document, error) {
 	case !utf8.Valid(b):
 		return nil, fmt.Errorf("%w: the text is not UTF-8", ErrMalformed)
 	}
-	r := jsonReader{b: b}
+	r := jsonReader{b: string(b)}
 	v, err := r.value(MaxDepth)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrMalformed, err)
@@ -188,7 +188,7 @@ func DecodeDocument(body []byte) (Document, error) {
 	if len(body) > MaxBody {
 		return nil, fmt.Errorf("%w: the body has %d bytes, the limit is %d", ErrMalformed, len(body), MaxBody)
 	}
-	r := bodyReader{b: body}
+	r := bodyReader{b: string(body)}
 	if v, ok := r.value(MaxDepth); ok && r.at == len(body) {
 		if tree, ok := v.(map[string]any); ok {
 			return tree, nil
@@ -304,7 +304,7 @@ func canonical(v any, depth int) (any, error) {
 		if !utf8.ValidString(t) {
 			return nil, errText
 		}
-		return t, nil
+		return v, nil // t would be packed anew
 	case int:
 		return int64(t), nil
 	case int32:

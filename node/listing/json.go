@@ -18,9 +18,10 @@ import (
 // that stands twice, and must find out every type. The tests hold the two against each
 // other.
 
-// jsonReader reads one value. The text is valid UTF-8.
+// jsonReader reads one value. The text is valid UTF-8. What is read holds on to all of
+// it: texts are parts of it, where nothing in them is escaped.
 type jsonReader struct {
-	b  []byte
+	b  string
 	at int
 
 	// What was read of the objects and lists that are still open, so that each
@@ -50,7 +51,7 @@ func (r *jsonReader) unexpected(want string) error {
 	if r.at >= len(r.b) {
 		return io.ErrUnexpectedEOF
 	}
-	c, _ := utf8.DecodeRune(r.b[r.at:])
+	c, _ := utf8.DecodeRuneInString(r.b[r.at:])
 	return fmt.Errorf("there is %q where %s should be, at byte %d", c, want, r.at)
 }
 
@@ -175,33 +176,6 @@ func (r *jsonReader) object(depth int) (any, error) {
 	return tree, nil
 }
 
-// knownNames are the names of all fields, so that they are not made anew for each
-// document.
-var knownNames = func() map[string]string {
-	names := map[string]string{}
-	seen := map[*shape]bool{}
-	var add func(*shape)
-	add = func(s *shape) {
-		if s == nil || seen[s] {
-			return
-		}
-		seen[s] = true
-		add(s.elem)
-		for name, f := range s.fields {
-			names[name] = name
-			add(f.shape)
-		}
-	}
-	add(listingShape)
-	for vocabulary, codes := range vocabularies {
-		names[vocabulary] = vocabulary
-		for _, code := range codes {
-			names[code] = code
-		}
-	}
-	return names
-}()
-
 // text reads a text; the next byte is its quotation mark.
 func (r *jsonReader) text() (string, error) {
 	r.at++
@@ -209,12 +183,8 @@ func (r *jsonReader) text() (string, error) {
 	for ; r.at < len(r.b); r.at++ {
 		switch c := r.b[r.at]; {
 		case c == '"':
-			raw := r.b[from:r.at]
 			r.at++
-			if s, ok := knownNames[string(raw)]; ok {
-				return s, nil
-			}
-			return string(raw), nil
+			return r.b[from : r.at-1], nil
 		case c == '\\':
 			return r.escaped(from)
 		case c < ' ':
@@ -282,7 +252,7 @@ func (r *jsonReader) unit() (u rune, ok bool) {
 		r.at = len(r.b)
 		return 0, false
 	}
-	n, err := strconv.ParseUint(string(r.b[r.at+1:r.at+5]), 16, 16)
+	n, err := strconv.ParseUint(r.b[r.at+1:r.at+5], 16, 16)
 	if err != nil {
 		return 0, false
 	}
@@ -339,7 +309,7 @@ func (r *jsonReader) number() (any, error) {
 			return nil, r.unexpected("a digit")
 		}
 	}
-	return parseNumber(string(r.b[from:r.at]))
+	return parseNumber(r.b[from:r.at])
 }
 
 // jsonWriter appends JSON to b, the keys of objects sorted.

@@ -43,7 +43,7 @@ func (p Published) Document() Document {
 // Outline is [Published.Document] without lists, and of the objects at any level with
 // those alone that have one of the names.
 func (p Published) Outline(names ...string) Document {
-	r := bodyReader{b: p.Body}
+	r := bodyReader{b: string(p.Body)}
 	d, ok := r.outline(MaxDepth, names)
 	if !ok {
 		return p.Document() // it says more, and the same

@@ -36,8 +36,8 @@ func (d Document) Read() (l *Listing, public []byte, faults Faults) {
 // ([ErrMalformed]).
 func View(body []byte) (*Listing, error) {
 	l := &Listing{}
-	r := bodyReader{b: body, all: string(body[:min(len(body), MaxBody)])}
-	if len(body) > MaxBody || len(body) == 0 || body[0]>>5 != cborMap || !r.into(reflect.ValueOf(l).Elem(), listingShape, MaxDepth) || r.at < len(body) {
+	r := bodyReader{b: string(body[:min(len(body), MaxBody)])}
+	if r.b == "" || r.b[0]>>5 != cborMap || !r.into(reflect.ValueOf(l).Elem(), listingShape, MaxDepth) || r.at < len(body) {
 		// Rare, and slow: another version wrote a type that is not ours, or
 		// the bytes are broken. The walker tells which.
 		d, err := DecodeDocument(body)
