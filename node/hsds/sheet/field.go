@@ -259,8 +259,12 @@ func (f Field) read(cell, separator string, raw bool) (any, error) {
 			return cell, nil
 		}
 		return day, err
-	case f.address() && !f.own:
-		return readAddress(cell)
+	case f.address():
+		page, err := readAddress(cell)
+		if err != nil && f.own {
+			return cell, nil
+		}
+		return page, err
 	case f.clock() && raw:
 		if n, err := strconv.ParseFloat(cell, 64); err == nil && n >= 0 && n <= 1 {
 			m := int(n*24*60 + 0.5)

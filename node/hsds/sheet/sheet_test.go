@@ -10,9 +10,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/xuri/excelize/v2"
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/unicode"
@@ -716,5 +719,69 @@ func TestWhatADraftNamesGoesOutAgain(t *testing.T) {
 	}
 	if got, want := string(back.Rows[0].Document.JSON()), string(d.JSON()); got != want {
 		t.Errorf("came back as\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestWorkbooksHaveDropDownLists: each column of codes offers all of them, in a
+// template and in what is exported, down to where people write.
+func TestWorkbooksHaveDropDownLists(t *testing.T) {
+	d := listing.Document{"id": "a", "name": "Linia", "status": "active"}
+	fields, err := sheet.Columns(each(d))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var template, export bytes.Buffer
+	if err := sheet.WriteTemplate(&template); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sheet.WriteWorkbook(&export, fields, each(d)); err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string]*bytes.Buffer{"template": &template, "export": &export} {
+		f, err := excelize.OpenReader(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		header, err := f.GetRows("listings")
+		if err != nil {
+			t.Fatal(err)
+		}
+		validations, err := f.GetDataValidations("listings")
+		if err != nil {
+			t.Fatal(err)
+		}
+		offered := map[string][]string{}
+		for _, v := range validations {
+			from, to, _ := strings.Cut(v.Sqref, ":")
+			column, first, err1 := excelize.SplitCellName(from)
+			_, last, err2 := excelize.SplitCellName(to)
+			at, err3 := excelize.ColumnNameToNumber(column)
+			if err := errors.Join(err1, err2, err3); err != nil || first != 2 || last < 500 {
+				t.Fatalf("%s: a list for %s: %v", name, v.Sqref, err)
+			}
+			lists, place, _ := strings.Cut(v.Formula1, "!")
+			from, to, _ = strings.Cut(strings.ReplaceAll(place, "$", ""), ":")
+			column, first, _ = excelize.SplitCellName(from)
+			_, last, _ = excelize.SplitCellName(to)
+			for row := first; row <= last; row++ {
+				code, err := f.GetCellValue(lists, column+strconv.Itoa(row))
+				if err != nil {
+					t.Fatal(err)
+				}
+				offered[header[0][at-1]] = append(offered[header[0][at-1]], code)
+			}
+		}
+		for field, want := range map[string][]string{
+			"status": listing.Terms(listing.VocabularyStatus), "audience": listing.Terms(listing.VocabularyAudience),
+			"channels.1.type": listing.Terms(listing.VocabularyChannel), "channels.1.anonymity.value": listing.Terms(listing.VocabularyAnonymity),
+			"coverage.global": {"yes", "no"},
+		} {
+			if !slices.Equal(offered[field], want) {
+				t.Errorf("%s offers for %s %q, want %q", name, field, offered[field], want)
+			}
+		}
+		if offered["name"] != nil {
+			t.Errorf("%s offers names", name)
+		}
 	}
 }

@@ -241,10 +241,10 @@ func (b *book) styled(cells []string, style int) error {
 
 // finish adds the lists and the explanations.
 func (b *book) finish(w io.Writer) error {
-	if err := b.stream.Flush(); err != nil {
+	if err := b.lists(); err != nil { // before the stream ends: what comes later is not in its sheet
 		return err
 	}
-	if err := b.lists(); err != nil {
+	if err := b.stream.Flush(); err != nil {
 		return err
 	}
 	var buf bytes.Buffer
