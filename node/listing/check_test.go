@@ -112,6 +112,9 @@ func TestCheckPublish(t *testing.T) {
 		{"no anonymity", channel(set("anonymity", nil)), []string{"channels[0].anonymity missing"}},
 		{"no source", inner("anonymity", "source_url", ""), []string{"channels[0].anonymity.source_url missing"}},
 		{"a source that is no address", inner("anonymity", "source_url", "a leaflet"), []string{"channels[0].anonymity.source_url bad_value"}},
+		{"a page without its scheme", set("url", "www.example.org"), []string{"url bad_value"}},
+		{"a page of the organization that is none", func(d map[string]any) { d["organization"].(map[string]any)["website"] = "see above" }, []string{"organization.website bad_value"}},
+		{"a page of the source that is none", set("source", "a letter"), []string{"source bad_value"}},
 		{"tested by the editor", func(d map[string]any) {
 			inner("anonymity", "source_url", "")(d)
 			inner("anonymity", "basis", "editor_tested")(d)

@@ -18,6 +18,11 @@ func (c *checker) details() {
 	c.datedFact("capacity_status", VocabularyCapacity, l.Capacity)
 	c.datedFact("waiting", VocabularyWaiting, l.Waiting)
 	c.datedFact("topic_acceptance", VocabularyTopicAcceptance, l.TopicAcceptance)
+	c.page("url", l.URL)
+	c.page("source", l.Source)
+	if l.Organization != nil {
+		c.page("organization.website", l.Organization.Website)
+	}
 	c.date("alert_until", l.AlertUntil, false)
 	c.date("defunct_since", l.DefunctSince, false)
 	c.code("address_precision", VocabularyPrecision, l.AddressPrecision, false)
@@ -38,6 +43,14 @@ func (c *checker) details() {
 		if id == l.ID {
 			c.add("companions["+strconv.Itoa(i)+"]", CodeDangling, "The listing names itself as its companion. Leave it out.")
 		}
+	}
+}
+
+// page checks the address of a page, which readers follow and clients of HSDS want
+// with its scheme.
+func (c *checker) page(path, address string) {
+	if !blank(address) && !webAddress(address) {
+		c.add(path, CodeBadValue, "This is no web address. Write it with https:// in front.")
 	}
 }
 
