@@ -348,7 +348,9 @@ func slice(list []string, from, to int) []string {
 	return list[min(from, len(list)):min(to, len(list))]
 }
 
-// owner is the first listing that has a key, as this node shows it.
+// owner is the first listing that has a key, as this node shows it. Where the first
+// of a snapshot has gone since, it is the first that is there now: an organization
+// does not end with one of its services.
 func (a *API) owner(ctx context.Context, ask hsdsAsk, key string) (listing.Published, error) {
 	ref, ok, err := a.opt.Catalog.KeyOwner(ctx, search.Query{Professional: ask.q.Professional, Snapshot: ask.q.Snapshot, Now: ask.q.Now}, key)
 	if err != nil {
@@ -357,7 +359,12 @@ func (a *API) owner(ctx context.Context, ask hsdsAsk, key string) (listing.Publi
 	if !ok {
 		return listing.Published{}, listing.ErrNotFound
 	}
-	return a.shown(ctx, ref.ID)
+	p, err := a.shown(ctx, ref.ID)
+	if gone(err) && ask.q.Snapshot != "" {
+		ask.q.Snapshot = ""
+		return a.owner(ctx, ask, key)
+	}
+	return p, err
 }
 
 // maxServices bounds the services of one organization in one answer.

@@ -403,3 +403,28 @@ func TestPostedLinesTakeAsLongAsTheyTake(t *testing.T) {
 		t.Errorf("%d: %d lines of %d", w.Code, n, want)
 	}
 }
+
+// since is a catalog in whose snapshots the first listing that has any key has been
+// unpublished since.
+type since struct{ *webtest.Catalog }
+
+func (c since) KeyOwner(ctx context.Context, q search.Query, key string) (search.Ref, bool, error) {
+	if q.Snapshot != "" {
+		return search.Ref{Country: "PL", ID: "00000000-0000-4000-8000-00000000dead"}, true, nil
+	}
+	return c.Catalog.KeyOwner(ctx, q, key)
+}
+
+// TestAnOrganizationStaysOnThePagesWhileAServiceOfItGoes: who pages on in a snapshot
+// misses no organization that is still there.
+func TestAnOrganizationStaysOnThePagesWhileAServiceOfItGoes(t *testing.T) {
+	c := webtest.New(t, 10, "PL")
+	c.Snapshot = "token"
+	for _, list := range []string{"organizations", "service_at_locations"} {
+		want := decode[hsds.Page](t, ask(handler(t, c, false), "GET", "/hsds/"+list, "", ""))
+		got := decode[hsds.Page](t, ask(handler(t, since{c}, false), "GET", "/hsds/"+list+"?snapshot=token", "", ""))
+		if len(want.Contents) == 0 || len(got.Contents) != len(want.Contents) {
+			t.Errorf("%s: %d, want %d", list, len(got.Contents), len(want.Contents))
+		}
+	}
+}
