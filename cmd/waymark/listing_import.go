@@ -56,12 +56,13 @@ and the exit code is 1.`,
 			return err
 		}
 		defer node.Close()
-		rows := hsds.Rows(args[0])
-		var duplicates []sheet.Duplicate
+		rows, taken := hsds.Rows(args[0]), &sheet.Taken{}
 		if isSheet(args[0], mapping) {
-			if rows, duplicates, err = m.sheetRows(cmd.Context(), node, args[0], mapping, o.Replace); err != nil {
+			if taken, err = m.takeSheet(args[0], mapping, o.Replace, ownListings(cmd.Context(), node, control.ExportOptions{})); err != nil {
 				return err
 			}
+			defer taken.Close()
+			rows = sheetRows(taken)
 		}
 		var said notes
 		report, err := node.Import(cmd.Context(), controlRows(rows, &said), o)
@@ -69,8 +70,9 @@ and the exit code is 1.`,
 			return err
 		}
 		m.printNotes(said)
+		m.printDuplicates(taken.Duplicates)
 		if out.json() {
-			err = printJSON(m.Stdout, importOut{report, duplicates})
+			err = printJSON(m.Stdout, importOut{report, taken.Duplicates})
 		} else {
 			err = m.printReport(report, o)
 		}

@@ -30,23 +30,25 @@ func isSheet(path, mapping string) bool {
 	} else if ext != ".csv" && ext != ".tsv" && ext != ".txt" {
 		return false
 	}
-	t, err := sheet.Read(path, sheet.Options{})
+	t, err := sheet.Open(path, sheet.Options{})
 	if err != nil {
 		return errors.Is(err, sheet.ErrFormat)
 	}
+	defer t.Close()
 	_, own := sheet.Own(t)
 	return own || !strings.EqualFold(t.Header[0], "id") // a bare table of the tabular package
 }
 
-// readSheet reads a spreadsheet and what its columns mean.
-func readSheet(path, mapping string) (*sheet.Table, *sheet.Mapping, error) {
+// openSheet opens a spreadsheet and says what its columns mean.
+func openSheet(path, mapping string) (*sheet.Table, *sheet.Mapping, error) {
 	if mapping == "" {
-		t, err := sheet.Read(path, sheet.Options{})
+		t, err := sheet.Open(path, sheet.Options{})
 		if err != nil {
 			return nil, nil, err
 		}
 		m, ok := sheet.Own(t)
 		if !ok {
+			t.Close()
 			return nil, nil, usageError{fmt.Sprintf("The columns of %s are not known. Say what they mean in a mapping; a draft of one: waymark listing import %s --suggest-mapping > mapping.toml", path, path)}
 		}
 		return t, m, nil
@@ -59,47 +61,55 @@ func readSheet(path, mapping string) (*sheet.Table, *sheet.Mapping, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", mapping, err)
 	}
-	t, err := sheet.Read(path, m.Options())
+	t, err := sheet.Open(path, m.Options())
 	return t, m, err
 }
 
 // suggestMapping drafts a mapping for a file.
 func (m *Main) suggestMapping(path string) error {
-	t, err := sheet.Read(path, sheet.Options{})
+	t, err := sheet.Open(path, sheet.Options{})
 	if err != nil {
 		return err
 	}
+	defer t.Close()
 	source := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
-	_, err = m.Stdout.Write(sheet.Suggest(t, source))
+	draft, err := sheet.Suggest(t, source)
+	if err != nil {
+		return err
+	}
+	_, err = m.Stdout.Write(draft)
 	return err
 }
 
-// sheetRows are the rows of a spreadsheet, each put into the listing that it means.
-func (m *Main) sheetRows(ctx context.Context, node *control.Client, path, mapping string, replace bool) (iter.Seq2[hsds.Row, error], []sheet.Duplicate, error) {
-	t, how, err := readSheet(path, mapping)
+// takeSheet takes in a spreadsheet, each row put into the listing that it means.
+func (m *Main) takeSheet(path, mapping string, replace bool, existing iter.Seq2[listing.Document, error]) (*sheet.Taken, error) {
+	t, how, err := openSheet(path, mapping)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	fmt.Fprintf(m.Stderr, "Note: %s is read as %s.\n", plain(t.Name), plain(t.ReadAs))
-	taken, err := sheet.Take(t, how, ownListings(ctx, node, control.ExportOptions{}), replace)
-	if err != nil {
-		return nil, nil, err
-	}
-	for i, d := range taken.Duplicates {
-		if i == maxNotes {
-			fmt.Fprintf(m.Stderr, "Note: and %d more like these.\n", len(taken.Duplicates)-i)
-			break
-		}
-		fmt.Fprintf(m.Stderr, "Note: %s “%s” may be the same as %s “%s” (%s). They stay two; compare them.\n",
-			plain(d.Row), short(d.Name, 60), plain(d.Of), short(d.OfName, 60), d.Because)
-	}
+	return sheet.Take(t, how, existing, replace)
+}
+
+// sheetRows are the rows of a spreadsheet as those of other files.
+func sheetRows(taken *sheet.Taken) iter.Seq2[hsds.Row, error] {
 	return func(yield func(hsds.Row, error) bool) {
-		for _, r := range taken.Rows {
-			if !yield(hsds.Row{Where: r.Where, Document: r.Document, Faults: r.Faults}, nil) {
+		for r, err := range taken.Rows() {
+			if !yield(hsds.Row{Where: r.Where, Document: r.Document, Faults: r.Faults}, err) {
 				return
 			}
 		}
-	}, taken.Duplicates, nil
+	}
+}
+
+// printDuplicates tells of rows that may mean a listing that is there.
+func (m *Main) printDuplicates(duplicates []sheet.Duplicate) {
+	var said notes
+	for _, d := range duplicates {
+		said.add(fmt.Sprintf("%s “%s” may be the same as %s “%s” (%s). They stay two; compare them.",
+			plain(d.Row), short(d.Name, 60), plain(d.Of), short(d.OfName, 60), d.Because))
+	}
+	m.printNotes(said)
 }
 
 // ownListings are the documents of own listings.

@@ -2,6 +2,7 @@ package sheet
 
 import (
 	"bytes"
+	"io"
 	"slices"
 	"strings"
 	"unicode"
@@ -34,13 +35,16 @@ func encodingNames() string {
 	return strings.Join(names, ", ")
 }
 
-// decode returns the text of a file and the name of its encoding. Without a
-// name it is told from the bytes; where that is not certain, the file is refused:
-// a wrong letter in an address is worse than a question.
-func decode(b []byte, name string) (text []byte, as string, err error) {
-	as = name
-	if as == "" {
-		if as, err = tell(b); err != nil {
+// tellEncoding returns the encoding of a file, nil for UTF-8, and its name. Without
+// one that is asked for it is told from the bytes, all of them; where that is not
+// certain, the file is refused: a wrong letter in an address is worse than a question.
+func tellEncoding(src io.ReaderAt, size int64, asked string) (of encoding.Encoding, as string, err error) {
+	s, err := look(src, size)
+	if err != nil {
+		return nil, "", err
+	}
+	if as = asked; as == "" {
+		if as, err = s.tell(); err != nil {
 			return nil, "", err
 		}
 	}
@@ -54,42 +58,105 @@ func decode(b []byte, name string) (text []byte, as string, err error) {
 		return nil, "", refuse("the encoding %q is not known; choose one of %s", as, encodingNames())
 	}
 	as = encodings[i].name
-	if as == "UTF-8" {
-		if at := badUTF8(b); at >= 0 {
-			return nil, "", refuse("line %d is not in UTF-8; name the encoding in the mapping, or save the file as “CSV UTF-8”", 1+bytes.Count(b[:at], []byte("\n")))
-		}
-		return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), as, nil
-	}
-	if strings.HasPrefix(as, "UTF-16") && len(b)%2 != 0 {
+	switch {
+	case as == "UTF-8" && s.bad > 0:
+		return nil, "", refuse("line %d is not in UTF-8; name the encoding in the mapping, or save the file as “CSV UTF-8”", s.bad)
+	case as == "UTF-8":
+		return nil, as, nil
+	case strings.HasPrefix(as, "UTF-16") && size%2 != 0:
 		return nil, "", refuse("it ends in the middle of a character (%s); was it cut off?", as)
 	}
-	if text, err = encodings[i].of.NewDecoder().Bytes(b); err != nil {
-		return nil, "", refuse("it cannot be read as %s: %v", as, err)
-	}
-	if len(text) > MaxFile {
-		return nil, "", refuse("it has more than %d MiB as UTF-8; split it", MaxFile>>20)
-	}
-	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
-	if at := bytes.IndexRune(text, utf8.RuneError); at >= 0 {
-		return nil, "", refuse("line %d holds a character that %s does not have; name the right encoding in the mapping", 1+bytes.Count(text[:at], []byte("\n")), as)
-	}
-	return text, as, nil
+	return encodings[i].of, as, nil
 }
 
-// badUTF8 returns where the text stops being UTF-8, -1 when it never does.
-func badUTF8(b []byte) int {
-	for i := 0; i < len(b); {
-		r, n := utf8.DecodeRune(b[i:])
-		if r == utf8.RuneError && n == 1 {
-			return i
-		}
-		i += n
+// known hands on a text that was made from an encoding, up to a character that this
+// does not have.
+type known struct {
+	in   io.Reader
+	as   string
+	line int
+	cut  []byte // of a character, at the end of what was read last
+}
+
+func (k *known) Read(b []byte) (int, error) {
+	n, err := k.in.Read(b)
+	seen := append(k.cut, b[:n]...)
+	if at := bytes.Index(seen, []byte("\ufffd")); at >= 0 {
+		return 0, refuse("line %d holds a character that %s does not have; name the right encoding in the mapping", k.line+bytes.Count(seen[:at], []byte("\n")), k.as)
 	}
-	return -1
+	k.line += bytes.Count(b[:n], []byte("\n"))
+	k.cut = bytes.Clone(seen[max(0, len(seen)-2):])
+	return n, err
+}
+
+// looked is what a file tells of its encoding.
+type looked struct {
+	head []byte // its first bytes
+	bad  int    // the line that is not in UTF-8; 0 when there is none
+	// How often each byte beyond ASCII is there, by whether a plain letter stands before
+	// it (1) and after it (2).
+	count [256][4]int
+}
+
+// look reads a file to its end, as bytes.
+func look(src io.ReaderAt, size int64) (*looked, error) {
+	s := &looked{}
+	in := io.NewSectionReader(src, 0, size)
+	buffer := make([]byte, 64<<10)
+	line := 1
+	var before, last byte // the last two
+	var begun []byte      // of a character
+	for {
+		n, err := io.ReadFull(in, buffer)
+		if s.head == nil {
+			s.head = bytes.Clone(buffer[:min(n, 4)])
+		}
+		for _, c := range buffer[:n] {
+			if last >= utf8.RuneSelf {
+				s.count[last][context(before, c)]++
+			}
+			before, last = last, c
+			if s.bad == 0 && (c >= utf8.RuneSelf || len(begun) > 0) {
+				if begun = append(begun, c); utf8.FullRune(begun) {
+					if r, n := utf8.DecodeRune(begun); r == utf8.RuneError && n == 1 {
+						s.bad = line
+					}
+					begun = begun[:0]
+				}
+			}
+			if c == '\n' {
+				line++
+			}
+		}
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	if last >= utf8.RuneSelf {
+		s.count[last][context(before, 0)]++
+	}
+	if len(begun) > 0 && s.bad == 0 {
+		s.bad = line
+	}
+	return s, nil
+}
+
+// context is how a byte stands between two others.
+func context(before, after byte) (c int) {
+	if word(before) {
+		c = 1
+	}
+	if word(after) {
+		c |= 2
+	}
+	return c
 }
 
 // tell finds out the encoding.
-func tell(b []byte) (string, error) {
+func (s *looked) tell() (string, error) {
+	b := s.head
 	switch {
 	case bytes.HasPrefix(b, []byte("\xff\xfe\x00\x00")), bytes.HasPrefix(b, []byte("\x00\x00\xfe\xff")):
 		return "", refuse("it is in UTF-32; save it as “CSV UTF-8”")
@@ -101,10 +168,10 @@ func tell(b []byte) (string, error) {
 		return "UTF-16LE", nil
 	case len(b) >= 4 && b[0] == 0 && b[1] != 0 && b[2] == 0 && b[3] != 0:
 		return "UTF-16BE", nil
-	case utf8.Valid(b):
+	case s.bad == 0:
 		return "UTF-8", nil
 	}
-	return tellPage(b)
+	return s.tellPage()
 }
 
 // alphabets are the letters beyond ASCII of the languages of the federation and
@@ -122,7 +189,7 @@ var alphabets = []struct{ page, letters string }{
 
 // tellPage tells a code page of one byte a character by the letters that come
 // out: each language has few of its own, and a wrong page gives others.
-func tellPage(b []byte) (string, error) {
+func (s *looked) tellPage() (string, error) {
 	var best, second string
 	bestShare, secondShare := -1.0, -1.0
 	for _, a := range alphabets {
@@ -132,7 +199,7 @@ func tellPage(b []byte) (string, error) {
 		}) bool {
 			return e.name == a.page
 		})
-		in, out := lettersIn(b, encodings[i].of, a.letters)
+		in, out := s.letters(encodings[i].of, a.letters)
 		if in+out == 0 {
 			continue
 		}
@@ -146,32 +213,28 @@ func tellPage(b []byte) (string, error) {
 			second, secondShare = a.page, share
 		}
 	}
-	if bestShare < 0.8 || (secondShare == bestShare && !same(b, best, second)) {
+	if bestShare < 0.8 || (secondShare == bestShare && !s.same(best, second)) {
 		return "", refuse("its encoding cannot be told; name it in the mapping (encoding = \"…\", one of %s), or save the file as “CSV UTF-8”", encodingNames())
 	}
 	return best, nil
 }
 
-// lettersIn counts the bytes beyond ASCII that are letters of an alphabet, and
+// letters counts the bytes beyond ASCII that are letters of an alphabet, and
 // those that are other letters, or signs that stand in the middle of a word.
-func lettersIn(b []byte, page encoding.Encoding, letters string) (in, out int) {
-	table := [256]rune{}
-	known := [256]bool{}
-	for c := 128; c < 256; c++ {
-		r := page.(*charmap.Charmap).DecodeByte(byte(c))
-		table[c] = r
-		known[c] = strings.ContainsRune(letters, unicode.ToLower(r))
-	}
+func (s *looked) letters(page encoding.Encoding, letters string) (in, out int) {
 	greek := page == charmap.Windows1253
-	for i, c := range b {
-		switch {
-		case c < 128:
-		case known[c] && greek && (i > 0 && word(b[i-1]) || i+1 < len(b) && word(b[i+1])):
-			out++ // nearly every byte is a Greek letter, but no word has letters of both kinds
-		case known[c]:
-			in++
-		case table[c] == utf8.RuneError || unicode.IsLetter(table[c]) || (i > 0 && word(b[i-1]) && i+1 < len(b) && word(b[i+1]) && table[c] != '’'):
-			out++
+	for c := utf8.RuneSelf; c < 256; c++ {
+		r := page.(*charmap.Charmap).DecodeByte(byte(c))
+		known := strings.ContainsRune(letters, unicode.ToLower(r))
+		for between, n := range s.count[c] {
+			switch {
+			case known && greek && between > 0:
+				out += n // nearly every byte is a Greek letter, but no word has letters of both kinds
+			case known:
+				in += n
+			case r == utf8.RuneError || unicode.IsLetter(r) || between == 3 && r != '’':
+				out += n
+			}
 		}
 	}
 	return in, out
@@ -179,9 +242,22 @@ func lettersIn(b []byte, page encoding.Encoding, letters string) (in, out int) {
 
 func word(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
 
-// same tells whether two encodings read the same text from these bytes.
-func same(b []byte, one, other string) bool {
-	x, _, err1 := decode(b, one)
-	y, _, err2 := decode(b, other)
-	return err1 == nil && err2 == nil && bytes.Equal(x, y)
+// same tells whether two code pages read the same text from the file.
+func (s *looked) same(one, other string) bool {
+	page := func(name string) *charmap.Charmap {
+		for _, e := range encodings {
+			if e.name == name {
+				return e.of.(*charmap.Charmap)
+			}
+		}
+		return nil
+	}
+	x, y := page(one), page(other)
+	for c := utf8.RuneSelf; c < 256; c++ {
+		r := x.DecodeByte(byte(c))
+		if s.count[c] != [4]int{} && (r == utf8.RuneError || r != y.DecodeByte(byte(c))) {
+			return false
+		}
+	}
+	return true
 }

@@ -80,7 +80,7 @@ func (m *Mapping) check() error {
 	if m.Blank != "" && m.Blank != "keep" && m.Blank != "clear" {
 		say("blank: choose keep or clear")
 	}
-	if m.Header < 0 || m.Header > MaxRows {
+	if m.Header < 0 || m.Header > lastRow {
 		say("header: want the number of a row")
 	}
 	if len(m.Columns) == 0 {

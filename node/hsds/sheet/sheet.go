@@ -3,24 +3,28 @@
 package sheet
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 )
 
-// The limits of what is read. They hold before anything is built.
+// The limits of what is read. They hold before anything is built. CSV may be of any
+// size, for one row of it is in memory at a time.
 const (
-	MaxFile    = 64 << 20 // bytes of a file, and of a workbook once unpacked
-	MaxRows    = 100_000
-	MaxColumns = 400
-	MaxCells   = 5_000_000 // in all, blank ones before the last of a row included
-	MaxCell    = 64 << 10  // bytes of the text of one cell
+	MaxBook     = 64 << 20 // bytes of a workbook
+	MaxUnpacked = 1 << 30  // of a workbook once unpacked
+	MaxColumns  = 400
+	MaxRow      = 2 << 20  // bytes of a row of CSV
+	MaxCell     = 64 << 10 // bytes of the text of one cell
 )
+
+// lastRow is the last row that a spreadsheet program has.
+const lastRow = 1 << 20
 
 // ErrFormat is returned for what is no spreadsheet that can be read. Its text
 // names the place and says what to do.
@@ -33,19 +37,28 @@ func refuse(format string, args ...any) error {
 // Line is one row of a table.
 type Line struct {
 	Number int      // as a spreadsheet program counts: the first row is 1
-	Cells  []string // as they stand there; trailing blank ones are left out
+	Cells  []string // as they stand there; trailing blank ones are left out; good until the next line
 	// Broken says why the row cannot be read; empty when it can.
 	Broken string
 }
 
-// Table is the content of a spreadsheet.
+// Table is a spreadsheet that is open.
 type Table struct {
 	Name   string // of the file
-	ReadAs string // how it was read, for a person: "Windows-1250, separated by semicolons"
+	ReadAs string // how it is read, for a person: "Windows-1250, separated by semicolons"
 	Header []string
-	Lines  []Line // below the header; blank ones are left out
-	cells  int    // in all lines
-	raw    bool   // cells of a workbook: numbers and dates are as the program keeps them
+
+	source source
+	file   *os.File // nil in memory
+	header int      // its row
+	raw    bool     // cells of a workbook: numbers and dates are as the program keeps them
+}
+
+// source is what reads the rows of a file.
+type source interface {
+	// rows calls f with all rows from the first on, until it returns an error.
+	rows(f func(Line) error) error
+	close() error
 }
 
 // Where names a row of the table.
@@ -59,81 +72,118 @@ type Options struct {
 	Header    int    // the row of the header; 0 = 1
 }
 
-// Read reads a CSV or XLSX file. The first bytes decide, not the name.
-func Read(path string, o Options) (*Table, error) {
+// Open opens a CSV or XLSX file and reads its header. The first bytes decide, not the
+// name. Close closes it.
+func Open(path string, o Options) (*Table, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	t := &Table{Name: filepath.Base(path), file: f}
 	info, err := f.Stat()
+	if err == nil {
+		err = t.open(f, info.Size(), o)
+	}
 	if err != nil {
-		return nil, err
+		t.Close()
+		return nil, t.failed(err)
 	}
-	// Room for the file as it is, and not for its doubles while it grows.
-	b := bytes.NewBuffer(make([]byte, 0, min(info.Size(), MaxFile)+bytes.MinRead))
-	if _, err := b.ReadFrom(io.LimitReader(f, MaxFile+1)); err != nil {
-		return nil, err
-	}
-	t, err := Parse(b.Bytes(), o)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", filepath.Base(path), err)
-	}
-	t.Name = filepath.Base(path)
 	return t, nil
 }
 
-// Parse is [Read] of what stands in memory.
-func Parse(b []byte, o Options) (t *Table, err error) {
-	if len(b) > MaxFile {
-		return nil, refuse("it has more than %d MiB; split it", MaxFile>>20)
+func (t *Table) failed(err error) error { return fmt.Errorf("read %s: %w", t.Name, err) }
+
+// Close closes the file.
+func (t *Table) Close() error {
+	var err error
+	if t.source != nil {
+		err = t.source.close()
 	}
-	if o.Header == 0 {
-		o.Header = 1
+	if t.file != nil {
+		err = errors.Join(err, t.file.Close())
 	}
-	switch {
-	case strings.HasPrefix(string(b), "PK\x03\x04"):
-		t, err = parseWorkbook(b, o)
-	case strings.HasPrefix(string(b), "\xd0\xcf\x11\xe0"):
-		return nil, refuse("it is a workbook of an old kind (.xls) or has a password; save it as .xlsx without one")
-	default:
-		t, err = parseCSV(b, o)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return t, t.checkHeader(o.Header)
+	return err
 }
 
-// add takes the next row within the limits; rows up to the header are not kept.
-func (t *Table) add(l Line, header int) error {
-	for len(l.Cells) > 0 && strings.TrimSpace(l.Cells[len(l.Cells)-1]) == "" {
-		l.Cells = l.Cells[:len(l.Cells)-1]
+// open finds out what the file is and reads the header.
+func (t *Table) open(src io.ReaderAt, size int64, o Options) (err error) {
+	t.header = max(o.Header, 1)
+	var head [4]byte
+	if _, err := src.ReadAt(head[:], 0); err != nil && err != io.EOF {
+		return err
 	}
-	switch {
-	case l.Number < header || (l.Number > header && len(l.Cells) == 0 && l.Broken == ""):
-		return nil
-	case len(l.Cells) > MaxColumns:
-		return refuse("row %d has %d columns, at most %d can be read; remove those that are not needed", l.Number, len(l.Cells), MaxColumns)
-	case len(t.Lines) == MaxRows:
-		return refuse("it has more than %d rows (row %d); split it", MaxRows, l.Number)
-	case l.Number == header:
-		if l.Broken != "" {
+	switch string(head[:]) {
+	case "PK\x03\x04":
+		t.raw = true
+		t.source, t.ReadAs, err = openWorkbook(src, size, o)
+	case "\xd0\xcf\x11\xe0":
+		return refuse("it is a workbook of an old kind (.xls) or has a password; save it as .xlsx without one")
+	default:
+		t.source, t.ReadAs, err = openCSV(src, size, o)
+	}
+	if err != nil {
+		return err
+	}
+	if err := t.source.rows(func(l Line) error {
+		switch l = trimmed(l); {
+		case l.Number < t.header:
+			return nil
+		case l.Number > t.header:
+			return errStop
+		case l.Broken != "":
 			return refuse("the header in row %d: %s", l.Number, l.Broken)
 		}
 		t.Header = slices.Clone(l.Cells)
-		return nil
+		return errors.Join(tooWide(l), errStop)
+	}); err != nil && (!errors.Is(err, errStop) || errors.Is(err, ErrFormat)) {
+		return err
 	}
-	for i, c := range l.Cells {
-		if len(c) > MaxCell {
-			return refuse("row %d, column %s: the cell holds %d bytes, at most %d can be read; shorten it", l.Number, Letter(i), len(c), MaxCell)
+	return t.checkHeader(t.header)
+}
+
+// errStop ends reading when the caller has had enough.
+var errStop = errors.New("stopped")
+
+// Lines reads what stands below the header; blank lines are left out. It can be read
+// as often as wanted. An error, such as one that wraps [ErrFormat], ends it.
+func (t *Table) Lines() iter.Seq2[Line, error] {
+	return func(yield func(Line, error) bool) {
+		err := t.source.rows(func(l Line) error {
+			l = trimmed(l)
+			if l.Number <= t.header || len(l.Cells) == 0 && l.Broken == "" {
+				return nil
+			}
+			if err := tooWide(l); err != nil {
+				return err
+			}
+			for i, c := range l.Cells {
+				if len(c) > MaxCell {
+					return refuse("row %d, column %s: the cell holds %d bytes, at most %d can be read; shorten it", l.Number, Letter(i), len(c), MaxCell)
+				}
+			}
+			if !yield(l, nil) {
+				return errStop
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errStop) {
+			yield(Line{}, t.failed(err))
 		}
 	}
-	if t.cells += len(l.Cells); t.cells > MaxCells {
-		return refuse("row %d: it has more than %d cells by then; remove columns that are not needed, or split it", l.Number, MaxCells)
+}
+
+// trimmed is a line without the blank cells at its end.
+func trimmed(l Line) Line {
+	for len(l.Cells) > 0 && strings.TrimSpace(l.Cells[len(l.Cells)-1]) == "" {
+		l.Cells = l.Cells[:len(l.Cells)-1]
 	}
-	l.Cells = slices.Clone(l.Cells) // the reader's row may have room for many more
-	t.Lines = append(t.Lines, l)
+	return l
+}
+
+func tooWide(l Line) error {
+	if len(l.Cells) > MaxColumns {
+		return refuse("row %d has %d columns, at most %d can be read; remove those that are not needed", l.Number, len(l.Cells), MaxColumns)
+	}
 	return nil
 }
 

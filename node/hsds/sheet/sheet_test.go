@@ -32,7 +32,53 @@ func parse(t testing.TB, b []byte) *sheet.Table {
 		t.Fatal(err)
 	}
 	table.Name = "test"
+	t.Cleanup(func() { table.Close() })
 	return table
+}
+
+// lines are those of a table, all of them.
+func lines(table *sheet.Table) (out []sheet.Line, err error) {
+	for l, err := range table.Lines() {
+		if err != nil {
+			return nil, err
+		}
+		l.Cells = slices.Clone(l.Cells)
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+func suggest(t testing.TB, table *sheet.Table, source string) string {
+	t.Helper()
+	draft, err := sheet.Suggest(table, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(draft)
+}
+
+// taken is what a table brings, all of it.
+type taken struct {
+	Rows       []sheet.Row
+	Duplicates []sheet.Duplicate
+}
+
+func takeAll(t testing.TB, table *sheet.Table, m *sheet.Mapping, existing iter.Seq2[listing.Document, error], replace bool) (*taken, error) {
+	t.Helper()
+	k, err := sheet.Take(table, m, existing, replace)
+	if err != nil {
+		return nil, err
+	}
+	defer k.Close()
+	out := &taken{}
+	for r, err := range k.Rows() {
+		if err != nil {
+			return nil, err
+		}
+		out.Rows = append(out.Rows, r)
+	}
+	out.Duplicates = k.Duplicates
+	return out, nil
 }
 
 func each(docs ...listing.Document) iter.Seq2[listing.Document, error] {
@@ -54,9 +100,9 @@ func mapping(t testing.TB, text string) *sheet.Mapping {
 	return m
 }
 
-func take(t testing.TB, b []byte, m *sheet.Mapping, existing ...listing.Document) *sheet.Taken {
+func take(t testing.TB, b []byte, m *sheet.Mapping, existing ...listing.Document) *taken {
 	t.Helper()
-	taken, err := sheet.Take(parse(t, b), m, each(existing...), false)
+	taken, err := takeAll(t, parse(t, b), m, each(existing...), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +139,11 @@ func TestEncodingsAreToldAndRead(t *testing.T) {
 		if want := c.as + ", separated by semicolons"; table.ReadAs != want {
 			t.Errorf("%s: read as %s, want %s", c.text, table.ReadAs, want)
 		}
-		if got := strings.Join(table.Lines[0].Cells, ";"); got != c.text {
+		all, err := lines(table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(all[0].Cells, ";"); got != c.text {
 			t.Errorf("%s: have %q, want %q", c.as, got, c.text)
 		}
 	}
@@ -106,8 +156,8 @@ func TestSeparatorsAndRowsAreThoseOfASpreadsheet(t *testing.T) {
 			text = strings.ReplaceAll(text, `="048"`, `"=""048"""`)
 		}
 		table := parse(t, []byte(text))
-		if len(table.Lines) != 2 || table.Lines[0].Number != 2 || table.Lines[1].Number != 5 || table.Lines[0].Cells[1] != "x\ny,;" {
-			t.Errorf("separator %q: have %+v", sep, table.Lines)
+		if all, err := lines(table); err != nil || len(all) != 2 || all[0].Number != 2 || all[1].Number != 5 || all[0].Cells[1] != "x\ny,;" {
+			t.Errorf("separator %q: have %+v, %v", sep, all, err)
 		}
 	}
 	if table := parse(t, []byte("sep=;\na;b,c\n1;2\n")); table.Header[1] != "b,c" {
@@ -243,18 +293,18 @@ func TestLikelyDuplicatesAreShown(t *testing.T) {
 func TestMappingIsSuggestedAndWorks(t *testing.T) {
 	table := parse(t, []byte("L.p.;Nazwa usługi;Numer telefonu;E-Mail;Miejscowość;Ulica;Rodzaj podmiotu;Organizacja;Kolor\n"+
 		"1;Linia;221234567;a@example.org;Łódź;Krótka 1;fundacja;Fundacja;zielony\n"))
-	draft := sheet.Suggest(table, "rejestr \"x\"")
-	m, err := sheet.ParseMapping(draft)
+	draft := suggest(t, table, "rejestr \"x\"")
+	m, err := sheet.ParseMapping([]byte(draft))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, draft)
 	}
 	for _, want := range []string{`id = ["L.p."]`, `field = "channels.1.value"`, `field = "channels.2.value"`, `"channels.2.type" = "email"`,
 		`field = "service_at_locations.1.location.addresses.1.city"`, `"fundacja" = ""`, `# name = "Kolor"`} {
-		if !strings.Contains(string(draft), want) {
+		if !strings.Contains(draft, want) {
 			t.Errorf("the draft lacks %s:\n%s", want, draft)
 		}
 	}
-	taken, err := sheet.Take(table, m, each(), false)
+	taken, err := takeAll(t, table, m, each(), false)
 	if err != nil || len(taken.Rows) != 1 || len(taken.Rows[0].Faults) > 0 {
 		t.Errorf("have %+v, %v", taken, err)
 	}
@@ -313,7 +363,7 @@ func TestFiveHundredRowsInPolish(t *testing.T) {
 	for _, form := range []string{";", "xlsx"} {
 		table := parse(t, write(t, form, docs...))
 		how, _ := sheet.Own(table)
-		taken, err := sheet.Take(table, how, each(docs...), false)
+		taken, err := takeAll(t, table, how, each(docs...), false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -324,7 +374,7 @@ func TestFiveHundredRowsInPolish(t *testing.T) {
 	out := strings.Replace(string(write(t, ";", docs...)), "pomoc@", "wsparcie@", 1)
 	table := parse(t, []byte(out))
 	how, _ := sheet.Own(table)
-	taken, err := sheet.Take(table, how, each(docs...), false)
+	taken, err := takeAll(t, table, how, each(docs...), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -370,7 +420,7 @@ func own(t testing.TB, b []byte, existing ...listing.Document) []listing.Documen
 	if !ok {
 		t.Fatalf("the header is not known again: %v", table.Header)
 	}
-	taken, err := sheet.Take(table, m, each(existing...), false)
+	taken, err := takeAll(t, table, m, each(existing...), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -487,7 +537,9 @@ func TestHostileFilesAreRefusedWithThePlace(t *testing.T) {
 		"old workbook":      {[]byte("\xd0\xcf\x11\xe0\xa1\xb1"), ".xls"},
 		"no workbook":       {zipped(map[string][]byte{"../../etc/passwd": []byte("x")}), "no XLSX"},
 		"a bomb":            {zipped(map[string][]byte{"xl/worksheets/sheet1.xml": make([]byte, 40<<20)}), "unpacks to more than"},
-		"a larger bomb":     {zipped(map[string][]byte{"xl/a.xml": make([]byte, sheet.MaxFile+1)}), "larger than 64 MiB"},
+		"a larger bomb":     {claims("xl/a.xml", sheet.MaxUnpacked+1), "larger than 1024 MiB"},
+		"a large picture":   {claims("xl/media/a.png", 9<<20), "what is no table may have 8 MiB"},
+		"a long row":        {[]byte("a,b\n1,2\n\"" + strings.Repeat("x\n", sheet.MaxRow)), "row 3 has more than 2 MiB; check its quotation marks"},
 		"parts":             {zipped(many), "600 parts"},
 		"the last cell":     {sheetOf(`<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>1</v></c></row>`), "row 1048576 has 16384 columns"},
 		"an unended sheet":  {sheetOf(`<row r="1"><c r="A1"><v>1</v></c></row><row r="2">` + strings.Repeat("<c>", 1000)), "xl/worksheets/sheet1.xml in the workbook is damaged or cut off"},
@@ -495,10 +547,28 @@ func TestHostileFilesAreRefusedWithThePlace(t *testing.T) {
 		"empty workbook":    {zipped(map[string][]byte{"xl/workbook.xml": nil}), ""},
 	} {
 		table, err := sheet.Parse(c.file, sheet.Options{})
+		if err == nil {
+			_, err = lines(table)
+			table.Close()
+		}
 		if !errors.Is(err, sheet.ErrFormat) || !strings.Contains(err.Error(), c.say) {
 			t.Errorf("%s: have %v, %v; want %q", name, table, err, c.say)
 		}
 	}
+}
+
+// claims is a workbook with a part that says to be of a size once unpacked.
+func claims(name string, size uint64) []byte {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	w, err := z.CreateRaw(&zip.FileHeader{Name: name, Method: zip.Deflate, UncompressedSize64: size, CompressedSize64: size / 100})
+	if err == nil {
+		_, err = w.Write(make([]byte, size/100))
+	}
+	if err = errors.Join(err, z.Close()); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
 }
 
 func TestFormulasStayTexts(t *testing.T) {
@@ -581,12 +651,15 @@ func FuzzTable(f *testing.F) {
 			}
 			return
 		}
-		sheet.Suggest(table, "x")
+		defer table.Close()
+		if _, err := sheet.Suggest(table, "x"); err != nil && !errors.Is(err, sheet.ErrFormat) {
+			t.Fatal(err)
+		}
 		m, err := sheet.ParseMapping(mapping)
 		if err != nil {
 			return
 		}
-		taken, err := sheet.Take(table, m, each(), false)
+		taken, err := takeAll(t, table, m, each(), false)
 		if err != nil {
 			return
 		}
@@ -674,14 +747,14 @@ separator = ","
 func TestADraftSaysWhatItCannotRead(t *testing.T) {
 	table := parse(t, []byte("Lp.;Nazwa;Organizacja;Telefon;Godziny otwarcia;Wiek od;Wiek do;Anonimowo;Kolor\n"+
 		"1;Linia;Fundacja;221234567;pn-pt 9:00-17:00;18 lat;bez limitu;tak;zielony\n2;Inna;Fundacja;221234568;całodobowo;16;;nie;\n"))
-	draft := string(sheet.Suggest(table, "rejestr"))
+	draft := suggest(t, table, "rejestr")
 	for _, want := range []string{`field = "schedules.1.description"`, "channels.1.hours.weekly.1.day", `"18 lat" = "18"`, `"bez limitu" = ""`,
 		`field = "channels.1.anonymity.value"`, `"tak" = ""`, "waymark listing template", `# name = "Kolor"`} {
 		if !strings.Contains(draft, want) {
 			t.Errorf("the draft lacks %s:\n%s", want, draft)
 		}
 	}
-	taken, err := sheet.Take(table, mapping(t, draft), each(), false)
+	taken, err := takeAll(t, table, mapping(t, draft), each(), false)
 	if err != nil || len(taken.Rows) != 2 || len(taken.Rows[0].Faults)+len(taken.Rows[1].Faults) > 0 {
 		t.Fatalf("have %+v, %v", taken, err)
 	}
@@ -695,7 +768,7 @@ func TestADraftSaysWhatItCannotRead(t *testing.T) {
 func TestWhatADraftNamesGoesOutAgain(t *testing.T) {
 	table := parse(t, []byte("Lp.;Nazwa;Organizacja;Opis;WWW;Telefon;E-mail;Godziny otwarcia;Języki;Wiek od;Ulica;Kod pocztowy;Miejscowość;Województwo;Data aktualizacji;Uwagi\n"+
 		"7;Linia;Fundacja;Ktoś słucha.;example.org;221234567;a@example.org;pn-pt 9:00-17:00;pl;18;Krótka 1;00-001;Łódź;Łódzkie;2026-10-01;Dzwonić do Anny\n"))
-	taken, err := sheet.Take(table, mapping(t, string(sheet.Suggest(table, "rejestr"))), each(), false)
+	taken, err := takeAll(t, table, mapping(t, suggest(t, table, "rejestr")), each(), false)
 	if err != nil || len(taken.Rows) != 1 || len(taken.Rows[0].Faults) > 0 {
 		t.Fatalf("%+v %v", taken, err)
 	}
@@ -713,7 +786,7 @@ func TestWhatADraftNamesGoesOutAgain(t *testing.T) {
 	if !ok {
 		t.Fatal("not our own table")
 	}
-	back, err := sheet.Take(out, own, each(), false)
+	back, err := takeAll(t, out, own, each(), false)
 	if err != nil || len(back.Rows) != 1 || len(back.Rows[0].Faults) > 0 {
 		t.Fatalf("%+v %v", back, err)
 	}

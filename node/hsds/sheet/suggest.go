@@ -57,9 +57,23 @@ var guesses = []guess{
 
 // Suggest drafts a mapping from the header and the values of a table. It is a
 // draft: a person reads it before it is used. Names are compared without case and
-// accents; columns that are not recognised stand in it as comments.
-func Suggest(t *Table, source string) []byte {
+// accents; columns that are not recognised stand in it as comments. Of a long table the
+// first rows are looked at. The error is that of reading.
+func Suggest(t *Table, source string) ([]byte, error) {
 	d := draft{t: t, used: map[string]bool{}}
+	size := 0
+	for l, err := range t.Lines() {
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range l.Cells {
+			size += len(c)
+		}
+		l.Cells = slices.Clone(l.Cells)
+		if d.lines = append(d.lines, l); len(d.lines) == suggestLines || size > suggestBytes {
+			break
+		}
+	}
 	for i, h := range t.Header {
 		if h != "" {
 			d.column(i, h)
@@ -98,11 +112,18 @@ source = %s
 	b.WriteString("\n# Values where nothing is said.\n[defaults]\n")
 	b.WriteString("\"status\" = \"active\"\n")
 	b.WriteString(d.b.String())
-	return []byte(b.String())
+	return []byte(b.String()), nil
 }
+
+// How many lines of a table, and bytes of their cells, a draft is made from.
+const (
+	suggestLines = 5000
+	suggestBytes = 16 << 20
+)
 
 type draft struct {
 	t        *Table
+	lines    []Line // the first
 	b        strings.Builder
 	used     map[string]bool
 	id       []string
@@ -231,7 +252,7 @@ func (d *draft) field(header string) string {
 func (d *draft) values(i int) []string {
 	var out []string
 	seen := map[string]bool{}
-	for _, l := range d.t.Lines {
+	for _, l := range d.lines {
 		if v := cell(l, i); v != "" && !seen[v] && len(out) < 300 {
 			seen[v] = true
 			out = append(out, v)
@@ -243,7 +264,7 @@ func (d *draft) values(i int) []string {
 // distinct tells whether every row has a value of its own in a column.
 func (d *draft) distinct(i int) bool {
 	seen := map[string]bool{}
-	for _, l := range d.t.Lines {
+	for _, l := range d.lines {
 		v := cell(l, i)
 		if v == "" || seen[v] {
 			return false

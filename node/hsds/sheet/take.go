@@ -1,12 +1,15 @@
 package sheet
 
 import (
+	"errors"
 	"fmt"
+	"hash/maphash"
 	"iter"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/2ps-project/waymark/node/hsds/spill"
 	"github.com/2ps-project/waymark/node/listing"
 )
 
@@ -17,19 +20,29 @@ type Row struct {
 	Faults   listing.Faults   // all that keeps it from being taken in, each with its column
 }
 
-// Taken is what a table brings.
+// Taken is what a table brings. It has taken the table over.
 type Taken struct {
-	Rows       []Row       // one for each row of the table, with what its columns say of the listing
-	Duplicates []Duplicate // rows that may mean a listing that is there already, under another id
+	// Duplicates are rows that may mean a listing that is there already, under another
+	// id. They are known when Rows has come to its end.
+	Duplicates []Duplicate
+
+	k    *taker
+	find *finder
 }
 
-// taker takes the rows of a table.
+// taker takes the rows of a table, which it reads twice: for their ids, and when the
+// listings that are there are known, for all. Those that a row means wait in a file.
 type taker struct {
 	t       *Table
 	m       *Mapping
+	replace bool
 	column  []int // of the table, for each column of the mapping
 	ids     []int // the columns of the id
-	pending []pending
+
+	seed  maphash.Seed
+	rows  spill.Index // the numbers of rows by their ids, and by their ids in the source
+	there *spill.File // listings that are there
+	base  spill.Index // where the listing waits that a row means, by the number of the row
 }
 
 // pending is a row that waits for the listing that is there already.
@@ -37,9 +50,9 @@ type pending struct {
 	line     Line
 	id       string
 	external string // its id in the source; empty when it has the listing's own
-	done     bool
-	known    bool // a listing with this id is there
-	document listing.Document
+	known    bool   // a listing with this id is there
+	listing  *listing.Listing
+	document listing.Document // nil when there is none
 	row      Row
 }
 
@@ -50,70 +63,197 @@ type pending struct {
 // means the listing that carries its external id, or else always the same new one.
 //
 // The error is for what is wrong with the table as a whole; what is wrong with a
-// row stands in it, each fault with its column.
+// row stands in it, each fault with its column. Take closes the table when it fails;
+// otherwise Close does.
 func Take(t *Table, m *Mapping, existing iter.Seq2[listing.Document, error], replace bool) (*Taken, error) {
-	k := &taker{t: t, m: m}
-	if err := k.columns(); err != nil {
+	k := &taker{t: t, m: m, replace: replace, seed: maphash.MakeSeed()}
+	taken := &Taken{k: k}
+	err := k.columns()
+	if err == nil {
+		err = taken.prepare(existing)
+	}
+	if err != nil {
+		taken.Close()
 		return nil, err
 	}
-	byID, byExternal := map[string][]int{}, map[string][]int{}
-	for _, l := range t.Lines {
-		if p, ok := k.start(l); ok {
-			byID[p.id] = append(byID[p.id], len(k.pending))
-			if p.external != "" {
-				byExternal[p.external] = append(byExternal[p.external], len(k.pending))
-			}
-			k.pending = append(k.pending, p)
+	return taken, nil
+}
+
+// Close closes the table and drops what waits in files.
+func (t *Taken) Close() error {
+	err := errors.Join(t.k.t.Close(), t.k.rows.Close(), t.k.base.Close())
+	if t.k.there != nil {
+		err = errors.Join(err, t.k.there.Close())
+	}
+	if t.find != nil {
+		err = errors.Join(err, t.find.close())
+	}
+	return err
+}
+
+// prepare reads the ids of the rows and finds the listings that they mean.
+func (t *Taken) prepare(existing iter.Seq2[listing.Document, error]) (err error) {
+	k := t.k
+	if t.find, err = newFinder(); err != nil {
+		return err
+	}
+	if k.there, err = spill.New(); err != nil {
+		return err
+	}
+	for p, err := range k.pending() {
+		if err == nil && p.id != "" {
+			err = k.rows.Put(k.hash(ownID, p.id), uint64(p.line.Number))
+		}
+		if err == nil && p.external != "" {
+			err = k.rows.Put(k.hash(sourceID, p.external), uint64(p.line.Number))
+		}
+		if err != nil {
+			return err
 		}
 	}
-	find := newFinder()
+	if err := k.rows.Sort(); err != nil {
+		return err
+	}
 	for d, err := range existing {
 		if err != nil {
-			return nil, err
+			return err
 		}
-		id, _ := d["id"].(string)
-		rows := byID[id]
-		if rows == nil {
-			for _, x := range externals(d, m.Source) {
-				rows = append(rows, byExternal[x]...)
+		meant, err := k.meant(d)
+		if err != nil {
+			return err
+		}
+		if err := t.find.existing(d, meant); err != nil {
+			return err
+		}
+	}
+	return k.base.Sort()
+}
+
+// pending are the rows that say something.
+func (k *taker) pending() iter.Seq2[pending, error] {
+	return func(yield func(pending, error) bool) {
+		for l, err := range k.t.Lines() {
+			if err != nil {
+				yield(pending{}, err)
+				return
+			}
+			if p, ok := k.start(l); ok && !yield(p, nil) {
+				return
 			}
 		}
-		for _, i := range rows {
-			p := &k.pending[i]
-			if p.done {
-				continue
+	}
+}
+
+// What an id is one of.
+const (
+	ownID byte = iota
+	sourceID
+)
+
+func (k *taker) hash(kind byte, id string) uint64 {
+	var h maphash.Hash
+	h.SetSeed(k.seed)
+	h.WriteByte(kind)
+	h.WriteString(id)
+	return h.Sum64()
+}
+
+// meant keeps a listing that a row means, and tells whether one does.
+func (k *taker) meant(d listing.Document) (bool, error) {
+	var rows []uint64
+	add := func(kind byte, id string) error {
+		return k.rows.Find(k.hash(kind, id), 0, func(n uint64) bool { rows = append(rows, n); return true })
+	}
+	id, _ := d["id"].(string)
+	if err := add(ownID, id); err != nil {
+		return false, err
+	}
+	if rows == nil {
+		for _, x := range externals(d, k.m.Source) {
+			if err := add(sourceID, x); err != nil {
+				return false, err
 			}
-			base := d
-			if replace {
+		}
+	}
+	if rows == nil {
+		return false, nil
+	}
+	if k.replace {
+		d = listing.Document{"id": id, "external_ids": d["external_ids"]}
+	}
+	at, err := k.there.Add(d.JSON())
+	for _, n := range rows {
+		err = errors.Join(err, k.base.Put(n, uint64(at)))
+	}
+	return true, err
+}
+
+// meaning is the listing that a row means; nil when there is none.
+func (k *taker) meaning(p *pending) (d listing.Document, err error) {
+	findErr := k.base.Find(uint64(p.line.Number), 0, func(at uint64) bool {
+		var piece []byte
+		if piece, _, err = k.there.At(int64(at)); err == nil {
+			d, err = listing.ParseJSON(piece)
+		}
+		if err != nil {
+			return false
+		}
+		if id, _ := d["id"].(string); id == p.id || p.external != "" && slices.Contains(externals(d, k.m.Source), p.external) {
+			return false
+		}
+		d = nil // of another id with the same hash
+		return true
+	})
+	return d, errors.Join(err, findErr)
+}
+
+// Rows are those of the table, each with what its columns say of the listing. They are
+// read once. An error ends them.
+func (t *Taken) Rows() iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		k := t.k
+		seen := map[uint64]int{} // by the hash of the id: the row
+		for p, err := range k.pending() {
+			var base listing.Document
+			if err == nil {
+				base, err = k.meaning(&p)
+			}
+			if err != nil {
+				yield(Row{}, err)
+				return
+			}
+			if base != nil {
+				p.id, p.known = base["id"].(string), true
+			}
+			if k.replace {
 				base = nil
 			}
-			p.id, p.known = id, true
-			k.finish(p, base)
-		}
-		find.existing(d, len(rows) > 0)
-	}
-	out := &Taken{}
-	seen := map[string]string{}
-	for i := range k.pending {
-		p := &k.pending[i]
-		if !p.done {
-			k.finish(p, nil)
-		}
-		if p.id != "" && p.line.Broken == "" {
-			if at, twice := seen[p.id]; twice {
-				p.row.Faults = append(p.row.Faults, listing.Fault{Path: "id", Code: listing.CodeTwice,
-					Message: fmt.Sprintf("The same listing stands at %s. Give each row an id of its own.", at)})
-			} else {
-				seen[p.id] = p.row.Where
+			k.finish(&p, base)
+			if p.id != "" && p.line.Broken == "" {
+				hash := k.hash(ownID, p.id)
+				if at, twice := seen[hash]; twice {
+					p.row.Faults = append(p.row.Faults, listing.Fault{Path: "id", Code: listing.CodeTwice,
+						Message: fmt.Sprintf("The same listing stands at %s. Give each row an id of its own.", k.t.Where(at))})
+				} else {
+					seen[hash] = p.line.Number
+				}
+			}
+			if p.document != nil {
+				err = t.find.row(p.row.Where, p.listing, !p.known)
+			}
+			if err != nil {
+				yield(Row{}, err)
+				return
+			}
+			if !yield(p.row, nil) {
+				return
 			}
 		}
-		if p.document != nil {
-			find.row(p.row.Where, p.document, !p.known)
+		var err error
+		if t.Duplicates, err = t.find.found(); err != nil {
+			yield(Row{}, err)
 		}
-		out.Rows = append(out.Rows, p.row)
 	}
-	out.Duplicates = find.found()
-	return out, nil
 }
 
 // externals are the ids of a listing in a source.
@@ -203,7 +343,6 @@ func (k *taker) start(l Line) (pending, bool) {
 
 // finish builds the document of a row.
 func (k *taker) finish(p *pending, base listing.Document) {
-	p.done = true
 	if p.line.Broken != "" {
 		p.row.Faults = listing.Faults{{Code: listing.CodeMalformed, Message: p.line.Broken}}
 		return
@@ -240,8 +379,8 @@ func (k *taker) finish(p *pending, base listing.Document) {
 		b.touched["external_ids"] = true
 	}
 	b.prune()
-	p.document = b.doc
 	l, faults := b.doc.Listing()
+	p.document, p.listing = b.doc, l
 	for _, f := range append(faults, l.CheckServe()...) {
 		f.Path = k.named(f.Path)
 		p.row.Faults = append(p.row.Faults, f)

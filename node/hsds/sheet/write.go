@@ -1,7 +1,7 @@
 package sheet
 
 import (
-	"bytes"
+	"archive/zip"
 	"encoding/csv"
 	"fmt"
 	"io"
@@ -239,19 +239,19 @@ func (b *book) styled(cells []string, style int) error {
 	return b.stream.SetRow(at, values)
 }
 
-// finish adds the lists and the explanations.
+// finish adds the lists and writes everything.
 func (b *book) finish(w io.Writer) error {
-	if err := b.lists(); err != nil { // before the stream ends: what comes later is not in its sheet
+	// Before the rows are closed: afterwards the library would read them all to add
+	// lists to them.
+	if err := b.lists(); err != nil {
 		return err
 	}
 	if err := b.stream.Flush(); err != nil {
 		return err
 	}
-	var buf bytes.Buffer
-	if _, err := b.file.WriteTo(&buf); err != nil {
-		return err
-	}
-	_, err := w.Write(buf.Bytes())
+	// The library would make the whole file in memory.
+	b.file.ZipWriter = func(io.Writer) excelize.ZipWriter { return zip.NewWriter(w) }
+	_, err := b.file.WriteToBuffer()
 	return err
 }
 

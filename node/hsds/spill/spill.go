@@ -28,7 +28,7 @@ type block struct {
 
 const (
 	blockSize = 16 << 10
-	blocks    = 512 // 8 MiB
+	blocks    = 128 // 2 MiB
 )
 
 // New returns an empty file in the directory for temporary ones. Close drops it; so
