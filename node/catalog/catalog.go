@@ -131,7 +131,7 @@ func (c *Catalog) Append(ctx context.Context, v *feed.Verified) error {
 		c.o.Logger.Error("the search index missed a change and will be rebuilt", "err", err)
 	}
 	if !inMemory {
-		debug.FreeOSMemory() // a bulk load is the exception; its memory is not needed again
+		go debug.FreeOSMemory() // a bulk load is the exception; its memory is not needed again
 	}
 	return nil
 }

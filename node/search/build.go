@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/2ps-project/waymark/node/search/analysis"
 )
@@ -30,18 +31,25 @@ func (d *Doc) check() error {
 
 // builder makes a segment of documents added in the order of their identity.
 type builder struct {
-	seg     *segment
-	ids     map[string]uint32 // term → number in order of first sight
-	names   []string
-	derived [analysis.Count][][]uint32 // by word: the numbers of its derived terms; nil = not looked up
-	tokens  []uint64                   // of the document in hand; see token
-	posts   []post                     // of all documents so far
-	pos     []byte
-	facets  [storedFacets]valueLists
-	cover   valueLists
-	flags   valueLists
-	rules   map[string]uint32
+	seg       *segment
+	ids       map[string]uint32 // term → number in order of first sight
+	names     []string
+	derived   [analysis.Count][][]uint32 // by word: the numbers of its derived terms; nil = not looked up
+	*gathered                            // nil where segments are merged
+	facets    [storedFacets]valueLists
+	cover     valueLists
+	flags     valueLists
+	rules     map[string]uint32
 }
+
+// gathered is what a builder needs until its segment is made, and the next one again.
+type gathered struct {
+	tokens []uint64 // of the document in hand; see token
+	posts  []post   // of all documents so far
+	pos    []byte
+}
+
+var gatherings = sync.Pool{New: func() any { return new(gathered) }}
 
 // token packs a term, a position and a weight (below 16) into a number that
 // sorts by term, then position.
@@ -78,6 +86,7 @@ func newBuilder(n int) *builder {
 // build makes a segment of documents that are sorted by identity and distinct.
 func build(docs []*Doc) *segment {
 	b := newBuilder(len(docs))
+	b.gathered = gatherings.Get().(*gathered)
 	for i, d := range docs {
 		b.add(uint32(i), d)
 	}
@@ -318,7 +327,6 @@ func (b *builder) finish() *segment {
 		next[rank[p.term]]++
 		docs[i], s.postTF[i], at[i] = p.doc, p.tf, p.pos
 	}
-	b.posts = nil
 	s.contOff = make([]uint32, 1, len(sorted)+1)
 	s.post = make([]uint16, 0, len(docs)+2*len(sorted))
 	for i := range sorted {
@@ -335,6 +343,9 @@ func (b *builder) finish() *segment {
 		}
 		s.posOff[i+1] = uint32(len(s.pos))
 	}
+	b.tokens, b.posts, b.pos = b.tokens[:0], b.posts[:0], b.pos[:0]
+	gatherings.Put(b.gathered)
+	b.gathered = nil
 	b.close()
 	return s
 }
