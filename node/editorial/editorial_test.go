@@ -251,6 +251,38 @@ func TestImport(t *testing.T) {
 	}
 }
 
+// What is taken in marks the translations of words that have changed since; who brings
+// a new one, or says that it is right, takes the mark away.
+func TestImportMarksTranslations(t *testing.T) {
+	for _, replace := range []bool{false, true} {
+		h := newHouse(t)
+		doc := some(1)[0]
+		step := func(description, text string, outdated any) bool {
+			t.Helper()
+			tr := map[string]any{"text": text, "by": "human"}
+			if outdated != nil {
+				tr["outdated"] = outdated
+			}
+			doc["description"], doc["translations"] = description, map[string]any{"fi": map[string]any{"description": tr}}
+			h.take(control.ImportOptions{Publish: true, Replace: replace}, doc)
+			l, _ := h.document(id(doc)).Listing()
+			return l.Translations["fi"]["description"].Outdated
+		}
+		for i, x := range []struct {
+			description, text string
+			said              any
+			want              bool
+		}{
+			{"Words", "Sanoja", nil, false}, {"Other words", "Sanoja", nil, true}, {"Other words", "Sanoja", nil, true}, {"Other words", "Sanoja", false, false},
+			{"Third words", "Sanoja", false, true}, {"Third words", "Kolmannet", nil, false},
+		} {
+			if have := step(x.description, x.text, x.said); have != x.want {
+				t.Errorf("replacing %t, step %d: outdated %t, want %t", replace, i+1, have, x.want)
+			}
+		}
+	}
+}
+
 func TestImportRefuses(t *testing.T) {
 	h := newHouse(t)
 	docs := some(3)

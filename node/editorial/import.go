@@ -201,6 +201,13 @@ func (in *intake) merged(l *looked, doc listing.Document) (listing.Faults, error
 		}
 		doc = merge(held, doc).(map[string]any)
 	}
+	if known && doc["translations"] != nil {
+		before, err := listing.ParseJSON(old.Document) // merging may have changed the other
+		if err != nil {
+			return nil, fmt.Errorf("listing %s: %w", l.id, err)
+		}
+		doc.MarkTranslations(before)
+	}
 	view, public, faults := doc.Read()
 	faults = append(faults, view.CheckServe()...)
 	if len(faults) > 0 {

@@ -171,6 +171,7 @@ type Translation struct {
 	Text           string `json:"text"`
 	SourceRevision int    `json:"source_revision"` // revision of the field that it translates
 	By             string `json:"by"`              // human, machine
+	Outdated       bool   `json:"outdated"`        // the original says something else since
 }
 
 // Verification says when, how and by which role something was last checked.

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"fmt"
+	"html"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -455,6 +456,41 @@ func TestLanguageOfTextsIsMarked(t *testing.T) {
 	}
 	if body := detail(t, d, "pl"); strings.Contains(body, `lang="pl" dir`) {
 		t.Error("a Polish text on a Polish page is marked as foreign")
+	}
+}
+
+// Every translation says what it is, in every language: as the original is now, of
+// one that has changed since, or by a machine. What somebody's safety hangs on is
+// shown in the service's own words unless the translation is a person's and current.
+func TestTranslationsSayWhatTheyAre(t *testing.T) {
+	for _, l := range texts(t).Languages() {
+		if l.Tag() == "pl" {
+			continue // the language of the original
+		}
+		for name, x := range map[string]struct {
+			by       string
+			outdated bool
+			notes    []string
+			safe     bool
+		}{
+			"current": {"human", false, []string{"listing.translated"}, true}, "outdated": {"human", true, []string{"listing.translated", "listing.outdated"}, false},
+			"machine": {"machine", false, []string{"listing.machine"}, false}, "machine, outdated": {"machine", true, []string{"listing.machine", "listing.outdated"}, false},
+		} {
+			said := func(words string) map[string]any {
+				return map[string]any{"text": words, "by": x.by, "outdated": x.outdated}
+			}
+			d := document(listing.Document{"translations": map[string]any{l.Tag(): map[string]any{"name": said("Nameword"), "description": said("Descriptionword"), "channels.c1.breach.text": said("Breachword")}}})
+			d["channels"].([]any)[0].(map[string]any)["breach"] = map[string]any{"conditions": []any{"court_order"}, "text": "Tylko sąd.", "basis": "service_said"}
+			body := detail(t, d, l.Tag())
+			want := map[string]bool{"Nameword": true, "Descriptionword": true, "Breachword": x.safe, `<blockquote lang="pl" dir="auto">Tylko sąd.`: !x.safe}
+			for _, key := range []string{"listing.translated", "listing.machine", "listing.outdated"} {
+				want[html.EscapeString(l.Say(key))] = slices.Contains(x.notes, key)
+			}
+			wantOn(t, l.Tag()+", "+name, body, want)
+			if n := strings.Count(body, html.EscapeString(l.Say(x.notes[0]))); x.safe && n != 3 || !x.safe && n != 2 {
+				t.Errorf("%s, %s: %d texts are marked", l.Tag(), name, n)
+			}
+		}
 	}
 }
 

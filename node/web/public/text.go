@@ -64,15 +64,18 @@ func (r reader) foreign() bool {
 
 // text returns the field at path in the reader's language if there is a
 // translation, else as the service wrote it. A fact on which somebody's safety
-// hangs is never taken from a machine.
+// hangs is never taken from a machine, nor from a translation of other words.
 func (r reader) text(path, own string, limit int, safety bool) text {
-	if tag, tr, ok := r.translation(path); ok && (tr.By == "human" || !safety) {
+	if tag, tr, ok := r.translation(path); ok && (tr.By == "human" && !tr.Outdated || !safety) {
 		t := text{S: page.Clip(limit, strings.TrimSpace(tr.Text))}
 		if tag != r.l.Tag() {
 			t.Marked, t.Lang = true, tag
 		}
-		if tr.By != "human" {
+		if t.Note = r.l.Say("listing.translated"); tr.By != "human" {
 			t.Note = r.l.Say("listing.machine")
+		}
+		if tr.Outdated {
+			t.Note += " · " + r.l.Say("listing.outdated")
 		}
 		return t
 	}
