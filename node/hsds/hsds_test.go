@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/2ps-project/waymark/node/hsds"
 	"github.com/2ps-project/waymark/node/listing"
@@ -363,14 +364,15 @@ func TestPages(t *testing.T) {
 
 // What HSDS requires is there though nobody said it; null is not.
 func TestServiceHasNoNull(t *testing.T) {
-	d, err := listing.ParseJSON([]byte(`{"id":"a","email":null,"phones":[null,{"id":"p","number":"1","type":null}],"organization":{"id":"o","uri":null}}`))
+	const a, o, p = "a0000000-0000-4000-8000-000000000000", "b0000000-0000-4000-8000-000000000000", "c0000000-0000-4000-8000-000000000000"
+	d, err := listing.ParseJSON([]byte(`{"id":"` + a + `","email":null,"phones":[null,{"id":"` + p + `","number":"1","type":null}],"organization":{"id":"` + o + `","uri":null}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := string(served(d)); got != `{"id":"a","name":"","organization":{"description":"","id":"o","name":""},"phones":[{"id":"p","number":"1"}],"status":"active"}` {
+	if got := string(served(d)); got != `{"id":"`+a+`","name":"","organization":{"description":"","id":"`+o+`","name":""},"phones":[{"id":"`+p+`","number":"1"}],"status":"active"}` {
 		t.Errorf("got %s", got)
 	}
-	if got := string(item(d)); got != `{"id":"a","name":"","organization":{"description":"","id":"o","name":""},"status":"active"}` {
+	if got := string(item(d)); got != `{"id":"`+a+`","name":"","organization":{"description":"","id":"`+o+`","name":""},"status":"active"}` {
 		t.Errorf("list item: got %s", got)
 	}
 }
@@ -440,5 +442,57 @@ func TestWhatAFileIsInstead(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
+	}
+}
+
+// TestWhatOthersWriteIsServedInForm: a directory whose ids, addresses and times are
+// none is taken in as it is, and what is served of it is valid all the same.
+func TestWhatOthersWriteIsServedInForm(t *testing.T) {
+	d, err := listing.ParseJSON([]byte(`{"id":"a0000000-0000-4000-8000-000000000000","name":"N","status":"active","url":"www.example.org/p","email":"none","last_modified":"yesterday",
+		"organization":{"id":"7","name":"O","website":"see above","email":"office@example.org","uri":"urn:x:y","description":"D"},
+		"phones":[{"id":"p1","service_id":"s","number":"1"}],"service_at_locations":[{"id":"at","location":{"id":"l","location_type":"physical","url":"http://example.org/%zz"}}],
+		"attributes":[{"id":"","taxonomy_term":{"id":"t","name":"T","description":"","taxonomy_detail":{"id":"x","name":"X","description":"","uri":"example.org"}}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, faults := d.Listing()
+	if faults.Err() != nil {
+		t.Fatal(faults)
+	}
+	got := string(served(d))
+	organization, at := hsds.OrganizationID(l), hsds.Places(l)[0]
+	for _, want := range []string{`"url":"https://www.example.org/p"`, `"email":"office@example.org"`, `"uri":"urn:x:y"`, `"uri":"https://example.org"`, `"id":"` + organization + `"`, `"id":"` + at + `"`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s is missing: %s", want, got)
+		}
+	}
+	for _, not := range []string{`"none"`, "yesterday", "see above", "%zz", `"7"`, `"p1"`, `"at"`, `"s"`, `"t"`, `"x"`, `""}`} {
+		if strings.Contains(got, not) {
+			t.Errorf("%s is served: %s", not, got)
+		}
+	}
+	var terms, taxonomies []string
+	for _, k := range hsds.Keys(l, time.Now()) {
+		if id, ok := strings.CutPrefix(k, hsds.KeyTerm); ok {
+			terms = append(terms, id)
+		}
+		if id, ok := strings.CutPrefix(k, hsds.KeyTaxonomy); ok {
+			taxonomies = append(taxonomies, id)
+		}
+		if strings.HasPrefix(k, hsds.KeyOrganization) && k != hsds.KeyOrganization+organization || strings.HasPrefix(k, hsds.KeyLocation) && k != hsds.KeyLocation+at {
+			t.Errorf("filed under %s", k)
+		}
+	}
+	carried := false
+	for _, id := range terms {
+		if term, taxonomy := hsds.CarriedTerm(d, id); term != nil {
+			carried = true
+			if term["id"] != id || !slices.Contains(taxonomies, fmt.Sprint(taxonomy["id"])) {
+				t.Errorf("the term %v of %v is filed as %s of %v", term["id"], taxonomy["id"], id, taxonomies)
+			}
+		}
+	}
+	if !carried {
+		t.Error("its own term cannot be asked for")
 	}
 }

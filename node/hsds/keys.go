@@ -46,8 +46,8 @@ func Keys(l *listing.Listing, modified time.Time) []string {
 				taxonomy = t.TaxonomyDetail.ID
 			}
 		}
-		add(KeyTerm, id)
-		add(KeyTaxonomy, taxonomy)
+		add(KeyTerm, idOf(id))
+		add(KeyTaxonomy, idOf(taxonomy))
 	}
 	for _, a := range coded(l) {
 		if k, ok := shippedKeys[a]; ok {

@@ -12,9 +12,9 @@ import (
 func OrganizationID(l *listing.Listing) string {
 	switch {
 	case l.Organization == nil:
-		return l.OrganizationID
+		return idOf(l.OrganizationID)
 	case l.Organization.ID != "":
-		return l.Organization.ID
+		return idOf(l.Organization.ID)
 	}
 	return madeID("organization", strings.ToLower(l.Organization.Name))
 }
@@ -22,7 +22,7 @@ func OrganizationID(l *listing.Listing) string {
 // placeID is the id of the i-th place where a service is given.
 func placeID(l *listing.Listing, i int) string {
 	if id := l.ServiceAtLocations[i].ID; id != "" {
-		return id
+		return idOf(id)
 	}
 	return madeID(l.ID, "service_at_locations", fmt.Sprint(i))
 }
@@ -133,11 +133,12 @@ func CarriedTerm(v any, id string) (term, taxonomy map[string]any) {
 			}
 		}
 	case map[string]any:
-		if t, ok := v["taxonomy_term"].(map[string]any); ok && t["id"] == id {
+		if t, ok := v["taxonomy_term"].(map[string]any); ok && carries(t, id) {
 			t = clone(t)
 			complete("taxonomy_term", t, seed{name: id})
 			if x, ok := t["taxonomy_detail"].(map[string]any); ok {
 				taxonomy = clone(x)
+				complete("taxonomy", taxonomy, seed{name: id})
 			}
 			return t, taxonomy
 		}
@@ -148,6 +149,11 @@ func CarriedTerm(v any, id string) (term, taxonomy map[string]any) {
 		}
 	}
 	return nil, nil
+}
+
+func carries(term map[string]any, id string) bool {
+	own, _ := term["id"].(string)
+	return own != "" && idOf(own) == id
 }
 
 // Located returns latitude and longitude of the places of a service with a

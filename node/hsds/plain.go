@@ -288,6 +288,7 @@ func (s *seed) String() string {
 type plan struct {
 	required []schema.Field
 	inner    []schema.Field // objects, and lists of them
+	formed   []schema.Field // texts that have a form
 }
 
 var plans = func() map[string]plan {
@@ -298,6 +299,9 @@ var plans = func() map[string]plan {
 			if f.Required {
 				p.required = append(p.required, f)
 			}
+			if f.Kind == schema.String && formed(f.Format) {
+				p.formed = append(p.formed, f)
+			}
 			if f.Kind == schema.Object || f.Kind == schema.List && f.Object != "string" {
 				p.inner = append(p.inner, f)
 			}
@@ -307,9 +311,11 @@ var plans = func() map[string]plan {
 	return all
 }()
 
-// complete gives an object, and those in it, the fields that HSDS requires.
+// complete gives an object, and those in it, the fields that HSDS requires, and each
+// the form that it asks for.
 func complete(object string, m map[string]any, at seed) {
 	p := plans[object]
+	conform(p.formed, m)
 	for i := range p.required {
 		f := &p.required[i]
 		if _, there := m[f.Name]; !there {

@@ -357,18 +357,18 @@ func TestFHIRHistory(t *testing.T) {
 func TestFHIRHistoryOfWhatStandsInListings(t *testing.T) {
 	c := webtest.New(t, 0, "PL")
 	const one, two = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
-	c.Add(t, "PL", document(t, `{"id":"`+one+`","name":"One","status":"active","organization":{"id":"body-1","name":"Body"},
-		"service_at_locations":[{"id":"place-1","location":{"name":"Place","location_type":"physical"}}]}`))
+	c.Add(t, "PL", document(t, `{"id":"`+one+`","name":"One","status":"active","organization":{"id":"b0d10000-0000-4000-8000-000000000001","name":"Body"},
+		"service_at_locations":[{"id":"01ace000-0000-4000-8000-000000000001","location":{"name":"Place","location_type":"physical"}}]}`))
 	old := func(id, organization, place string) *listing.Listing {
 		return &listing.Listing{ID: id, Organization: &listing.Organization{ID: organization}, ServiceAtLocations: []listing.ServiceAtLocation{{ID: place}}}
 	}
 	hist := &history{list: []listing.Change{{ID: one}, {ID: two, Deleted: true}}, before: map[string][]*listing.Listing{
-		one: {old(one, "body-0", "place-1"), old(one, "body-1", "place-0")}, two: {old(two, "body-1", "place-2")},
+		one: {old(one, "b0d10000-0000-4000-8000-000000000000", "01ace000-0000-4000-8000-000000000001"), old(one, "b0d10000-0000-4000-8000-000000000001", "01ace000-0000-4000-8000-000000000000")}, two: {old(two, "b0d10000-0000-4000-8000-000000000001", "01ace000-0000-4000-8000-000000000002")},
 	}}
 	h := fhirServer(t, c, hist)
 	for kind, want := range map[string]map[string]string{
-		"Organization": {"body-1": "PUT", "body-0": "DELETE"},
-		"Location":     {"place-1": "PUT", "place-0": "DELETE", "place-2": "DELETE"},
+		"Organization": {"b0d10000-0000-4000-8000-000000000001": "PUT", "b0d10000-0000-4000-8000-000000000000": "DELETE"},
+		"Location":     {"01ace000-0000-4000-8000-000000000001": "PUT", "01ace000-0000-4000-8000-000000000000": "DELETE", "01ace000-0000-4000-8000-000000000002": "DELETE"},
 	} {
 		got := map[string]string{}
 		for _, e := range getFHIR(t, h, "/fhir/"+kind+"/_history").Entry {

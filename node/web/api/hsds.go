@@ -223,17 +223,18 @@ func (a *API) serviceBrief(ctx context.Context, id string) (listing.Document, er
 	if err != nil {
 		return nil, err
 	}
-	d := listing.Document{"id": p.Listing.ID}
-	if p.Listing.LastModified != "" {
-		d["last_modified"] = p.Listing.LastModified
-	}
+	d := listing.Document{"id": p.Listing.ID, "last_modified": p.Listing.LastModified}
 	dated(d, p)
 	return d, nil
 }
 
 // dated says when a listing last changed, where it does not say so itself.
 func dated(d listing.Document, p listing.Published) {
-	if said, _ := d["last_modified"].(string); said == "" && !p.Modified.IsZero() {
+	if said, _ := d["last_modified"].(string); hsds.IsTime(said) {
+		return
+	}
+	delete(d, "last_modified")
+	if !p.Modified.IsZero() {
 		d["last_modified"] = p.Modified.UTC().Format("2006-01-02T15:04:05Z")
 	}
 }
