@@ -267,6 +267,28 @@ func TestDemoOfSix(t *testing.T) {
 	}
 }
 
+// A demonstration whose directory is kept goes on where it stopped, though none of its
+// three voters can agree on anything before another is up; and takes one more country in.
+func TestDemoGoesOn(t *testing.T) {
+	o := nodetest.DemoOptions{Countries: []string{"PL", "DE", "LT"}, Listings: 2, Dir: t.TempDir(), BasePort: freeBase(t, 4)}
+	for _, countries := range [][]string{{"PL", "DE", "LT"}, {"PL", "DE", "LT"}, {"PL", "DE", "LT", "MT"}} {
+		o.Countries = countries
+		f, err := nodetest.Start(t.Context(), o)
+		if err != nil {
+			t.Fatalf("%v: %v", countries, err)
+		}
+		for _, n := range f.Nodes() {
+			st, err := n.Admin().Status(t.Context())
+			if err != nil || len(st.Members) != len(countries) || st.Listings < 2*len(countries) {
+				t.Errorf("%v: %d members, %d listings, %v", countries, len(st.Members), st.Listings, err)
+			}
+		}
+		if err := f.Stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestDemoRefusesNonsense(t *testing.T) {
 	for name, o := range map[string]nodetest.DemoOptions{
 		"no such country": {Countries: []string{"XX"}},

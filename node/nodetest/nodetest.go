@@ -174,6 +174,9 @@ func (f *Federation) start(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", f.o.Countries[i], err)
 		}
 	}
+	if err := f.agree(ctx); err != nil {
+		return err
+	}
 	fill, fctx := errgroup.WithContext(ctx)
 	for i, n := range f.nodes {
 		fill.Go(func() error { return f.publish(fctx, n, f.o.Countries[i]) })
@@ -208,6 +211,9 @@ func (f *Federation) country(ctx context.Context, i int) error {
 			return err
 		}
 	default:
+		if err := f.agree(ctx); err != nil {
+			return err
+		}
 		if err := f.join(ctx, dir, c); err != nil {
 			return err
 		}
@@ -223,10 +229,24 @@ func (f *Federation) country(ctx context.Context, i int) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return poll(ctx, func() (bool, error) {
-		st, err := n.Admin().Status(ctx)
-		return err == nil && len(st.Members) > i && st.Registry.Quorum && st.Role != "mirror", err
-	})
+	if member { // one of several voters, of which the others are not up yet
+		return nil
+	}
+	return f.agree(ctx)
+}
+
+// agree waits until all nodes that are up know each other and can change the
+// registry.
+func (f *Federation) agree(ctx context.Context) error {
+	for i, n := range f.nodes {
+		if err := poll(ctx, func() (bool, error) {
+			st, err := n.Admin().Status(ctx)
+			return err == nil && len(st.Members) > i && st.Registry.Quorum && st.Role != "mirror", err
+		}); err != nil {
+			return fmt.Errorf("%s: %w", f.o.Countries[i], err)
+		}
+	}
+	return nil
 }
 
 func today() time.Time { return time.Now().UTC().Truncate(24 * time.Hour) }
