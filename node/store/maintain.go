@@ -223,7 +223,9 @@ func (s *Store) compact() error {
 func (s *Store) flush() error {
 	s.gate.Lock()
 	defer s.gate.Unlock()
-	if err := s.db.Update(func(txn *badger.Txn) error { return txn.Set(key(prefixScratch), nil) }); err != nil {
+	err := s.db.Update(func(txn *badger.Txn) error { return txn.Set(key(prefixScratch), nil) })
+	s.readings.written()
+	if err != nil {
 		return err
 	}
 	return s.db.DropPrefix(key(prefixScratch))

@@ -46,7 +46,7 @@ func (d Own) State() string {
 
 // Own reads one document; false when there is none.
 func (s *Store) Own(k feed.Key) (d Own, ok bool, err error) {
-	err = s.db.View(func(txn *badger.Txn) error {
+	err = s.read(func(txn *badger.Txn) error {
 		item, err := find(txn, key(prefixOwn, k))
 		if errors.Is(err, badger.ErrKeyNotFound) {
 			return nil

@@ -14,7 +14,7 @@ import (
 // it there. It reads no record, and says nothing of whether it can be read.
 // [feed.ErrNoRecord] when there is none.
 func (s *Store) Find(id feed.Key) (o identity.OriginID, c feed.Change, err error) {
-	err = s.db.View(func(txn *badger.Txn) error {
+	err = s.read(func(txn *badger.Txn) error {
 		owner, fold, err := owned(txn, id)
 		if err != nil {
 			return err
@@ -57,7 +57,7 @@ func owned(txn *badger.Txn, id feed.Key) (owner claim, fold uint64, err error) {
 // Record finds a record by the id under which it is known here, or fails with
 // [feed.ErrNoRecord]. It never waits for a writer.
 func (s *Store) Record(id feed.Key) (o identity.OriginID, c feed.Change, record []byte, err error) {
-	err = s.db.View(func(txn *badger.Txn) error {
+	err = s.read(func(txn *badger.Txn) error {
 		owner, fold, err := owned(txn, id)
 		if err != nil {
 			return err
@@ -73,7 +73,7 @@ func (s *Store) Record(id feed.Key) (o identity.OriginID, c feed.Change, record 
 // ShownID is the id under which an origin's record is known here.
 func (s *Store) ShownID(o identity.OriginID, k feed.Key) (feed.Key, error) {
 	id := k
-	err := s.db.View(func(txn *badger.Txn) error {
+	err := s.read(func(txn *badger.Txn) error {
 		owner, err := raw(txn, key(prefixID, k))
 		if err == nil && len(owner) == 32 && identity.OriginID(owner[:16]) != o {
 			id = s.o.Alias(o, k)
@@ -118,7 +118,7 @@ func (s *Store) recordOf(txn *badger.Txn, o identity.OriginID, k feed.Key, fold 
 
 // Beat is the newest beat that was kept; nil when there is none.
 func (s *Store) Beat(o identity.OriginID) (b *feed.SignedBeat, err error) {
-	err = s.db.View(func(txn *badger.Txn) error {
+	err = s.read(func(txn *badger.Txn) error {
 		env, err := raw(txn, key(prefixBeat, o))
 		if err != nil || env == nil {
 			return err

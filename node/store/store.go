@@ -68,9 +68,10 @@ type Options struct {
 
 // Store is the open database.
 type Store struct {
-	db   *badger.DB
-	o    Options
-	pack codec
+	db       *badger.DB
+	o        Options
+	pack     codec
+	readings readings
 
 	mended     atomic.Bool  // a repair was applied since the store was opened
 	beforeFold func() error // tests cut off here
@@ -273,6 +274,7 @@ func upgrade1(txn *badger.Txn) error {
 
 // Close closes the database.
 func (s *Store) Close() error {
+	s.readings.written()
 	if err := errors.Join(s.counter.close(), s.db.Close()); err != nil {
 		return fmt.Errorf("close the node's data: %w", err)
 	}
@@ -362,7 +364,9 @@ func (s *Store) commit(f func(*badger.Txn) error) error {
 	s.gate.RLock()
 	defer s.gate.RUnlock()
 	for range 20 {
-		if err := s.db.Update(f); !errors.Is(err, badger.ErrConflict) {
+		err := s.db.Update(f)
+		s.readings.written() // whatever came of it
+		if !errors.Is(err, badger.ErrConflict) {
 			return err
 		}
 	}

@@ -1,0 +1,75 @@
+package store
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// readings keeps transactions that were read with, to be read with again while
+// nothing was written. To begin and to end one Badger tells a goroutine of its own,
+// which takes longer than to find a record, and one reader at a time.
+//
+// One is used by one reader at a time. None is kept over a write: what Badger keeps
+// for the oldest reader, erased records among it, could not go.
+type readings struct {
+	writes atomic.Uint64
+
+	mu   sync.Mutex
+	idle []reading
+}
+
+type reading struct {
+	txn    *badger.Txn
+	writes uint64 // as they were before it began
+}
+
+// keptReadings is how many wait at most to be read with again.
+const keptReadings = 16
+
+// read calls f with what is stored now, or was when nothing had been written since.
+// What f keeps of it is only good until f returns.
+func (s *Store) read(f func(*badger.Txn) error) error {
+	r := s.readings.take(s.db)
+	defer s.readings.put(r)
+	return f(r.txn)
+}
+
+func (q *readings) take(db *badger.DB) reading {
+	now := q.writes.Load()
+	q.mu.Lock()
+	n := len(q.idle) - 1
+	if n >= 0 && q.idle[n].writes == now {
+		r := q.idle[n]
+		q.idle = q.idle[:n]
+		q.mu.Unlock()
+		return r
+	}
+	q.mu.Unlock()
+	return reading{db.NewTransaction(false), now}
+}
+
+func (q *readings) put(r reading) {
+	q.mu.Lock()
+	keep := r.writes == q.writes.Load() && len(q.idle) < keptReadings
+	if keep {
+		q.idle = append(q.idle, r)
+	}
+	q.mu.Unlock()
+	if !keep {
+		r.txn.Discard()
+	}
+}
+
+// written is called after each write, before anybody is told of it.
+func (q *readings) written() {
+	q.writes.Add(1)
+	q.mu.Lock()
+	old := q.idle
+	q.idle = nil
+	q.mu.Unlock()
+	for _, r := range old {
+		r.txn.Discard()
+	}
+}
