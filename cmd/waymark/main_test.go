@@ -38,6 +38,8 @@ func TestScripts(t *testing.T) { runScripts(t, "testdata") }
 //	member DIR COUNTRY     waits until the node knows the country as a member
 //	finds DIR ID           waits until a search at the node of DIR has the listing
 //	until REGEX waymark …  runs it again and again until its output fits
+//	visit STATUS BYTES METHOD ADDRESS [FORM]
+//	                       asks for a page of at most so many bytes: its headers are in the file head, the rest in body
 //	newer DIR              adds what a newer program has written to the registry of a stopped node
 //	spoil FILE PART        changes the last byte of a PEM file's content (end), or its first (start), or
 //	                       makes it one of another version (newer, older)
@@ -59,7 +61,7 @@ func runScripts(t *testing.T, dir string) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "jsonenv": jsonenv, "fakenode": startFake, "ports": ports, "ready": ready, "quorum": quorum, "member": member, "finds": finds, "until": untilSays, "spoil": spoilFile, "newer": makeNewer,
+			"exits": exits, "jsonenv": jsonenv, "fakenode": startFake, "ports": ports, "ready": ready, "quorum": quorum, "member": member, "finds": finds, "until": untilSays, "visit": visit, "spoil": spoilFile, "newer": makeNewer,
 		},
 	})
 }
