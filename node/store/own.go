@@ -46,14 +46,14 @@ func (d Own) State() string {
 
 // Own reads one document; false when there is none.
 func (s *Store) Own(k feed.Key) (d Own, ok bool, err error) {
-	err = s.read(func(txn *badger.Txn) error {
-		item, err := find(txn, key(prefixOwn, k))
+	err = s.read(func(r *reading) error {
+		item, err := find(r.txn, key(prefixOwn, k))
 		if errors.Is(err, badger.ErrKeyNotFound) {
 			return nil
 		}
 		if err == nil {
 			ok = true
-			d, err = s.own(txn, item)
+			d, err = s.own(r.txn, item)
 		}
 		return err
 	})

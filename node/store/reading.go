@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"github.com/2ps-project/waymark/federation/identity"
 )
 
 // readings keeps transactions that were read with, to be read with again while
@@ -17,12 +19,29 @@ type readings struct {
 	writes atomic.Uint64
 
 	mu   sync.Mutex
-	idle []reading
+	idle []*reading
 }
 
 type reading struct {
 	txn    *badger.Txn
-	writes uint64 // as they were before it began
+	writes uint64                       // as they were before it began
+	folds  map[identity.OriginID]uint64 // of the feeds that were asked for; see fold
+}
+
+// fold is the run of a feed that readers follow: 0 when none is being folded in.
+// False where there is no such feed.
+func (r *reading) fold(o identity.OriginID) (fold uint64, ok bool, err error) {
+	if fold, ok = r.folds[o]; ok {
+		return fold, true, nil
+	}
+	var st feedState
+	if ok, err = get(r.txn, key(prefixState, o), &st); ok && err == nil {
+		if r.folds == nil {
+			r.folds = make(map[identity.OriginID]uint64)
+		}
+		r.folds[o] = st.Fold
+	}
+	return st.Fold, ok, err
 }
 
 // keptReadings is how many wait at most to be read with again.
@@ -30,13 +49,13 @@ const keptReadings = 16
 
 // read calls f with what is stored now, or was when nothing had been written since.
 // What f keeps of it is only good until f returns.
-func (s *Store) read(f func(*badger.Txn) error) error {
+func (s *Store) read(f func(*reading) error) error {
 	r := s.readings.take(s.db)
 	defer s.readings.put(r)
-	return f(r.txn)
+	return f(r)
 }
 
-func (q *readings) take(db *badger.DB) reading {
+func (q *readings) take(db *badger.DB) *reading {
 	now := q.writes.Load()
 	q.mu.Lock()
 	n := len(q.idle) - 1
@@ -47,10 +66,10 @@ func (q *readings) take(db *badger.DB) reading {
 		return r
 	}
 	q.mu.Unlock()
-	return reading{db.NewTransaction(false), now}
+	return &reading{txn: db.NewTransaction(false), writes: now}
 }
 
-func (q *readings) put(r reading) {
+func (q *readings) put(r *reading) {
 	q.mu.Lock()
 	keep := r.writes == q.writes.Load() && len(q.idle) < keptReadings
 	if keep {

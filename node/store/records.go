@@ -14,13 +14,13 @@ import (
 // it there. It reads no record, and says nothing of whether it can be read.
 // [feed.ErrNoRecord] when there is none.
 func (s *Store) Find(id feed.Key) (o identity.OriginID, c feed.Change, err error) {
-	err = s.read(func(txn *badger.Txn) error {
-		owner, fold, err := owned(txn, id)
+	err = s.read(func(r *reading) error {
+		owner, fold, err := owned(r, id)
 		if err != nil {
 			return err
 		}
 		o = owner.origin
-		c, err = changeOf(txn, o, owner.key, fold)
+		c, err = changeOf(r.txn, o, owner.key, fold)
 		return err
 	})
 	return o, c, err
@@ -38,8 +38,8 @@ type claim struct {
 
 // owned is the record that an id belongs to, and the run of its feed that readers
 // follow.
-func owned(txn *badger.Txn, id feed.Key) (owner claim, fold uint64, err error) {
-	b, err := raw(txn, key(prefixID, id))
+func owned(r *reading, id feed.Key) (owner claim, fold uint64, err error) {
+	b, err := raw(r.txn, key(prefixID, id))
 	if err != nil {
 		return owner, 0, err
 	}
@@ -47,23 +47,23 @@ func owned(txn *badger.Txn, id feed.Key) (owner claim, fold uint64, err error) {
 		return owner, 0, feed.ErrNoRecord
 	}
 	owner = claim{identity.OriginID(b[:16]), feed.Key(b[16:])}
-	var st feedState
-	if ok, err := get(txn, key(prefixState, owner.origin), &st); err != nil || !ok {
+	fold, ok, err := r.fold(owner.origin)
+	if err != nil || !ok {
 		return owner, 0, errors.Join(err, feed.ErrNoRecord)
 	}
-	return owner, st.Fold, nil
+	return owner, fold, nil
 }
 
 // Record finds a record by the id under which it is known here, or fails with
 // [feed.ErrNoRecord]. It never waits for a writer.
 func (s *Store) Record(id feed.Key) (o identity.OriginID, c feed.Change, record []byte, err error) {
-	err = s.read(func(txn *badger.Txn) error {
-		owner, fold, err := owned(txn, id)
+	err = s.read(func(r *reading) error {
+		owner, fold, err := owned(r, id)
 		if err != nil {
 			return err
 		}
 		o = owner.origin
-		c, record, err = s.recordOf(txn, o, owner.key, fold)
+		c, record, err = s.recordOf(r.txn, o, owner.key, fold)
 		return err
 	})
 	s.noteRotten(o, err)
@@ -73,8 +73,8 @@ func (s *Store) Record(id feed.Key) (o identity.OriginID, c feed.Change, record 
 // ShownID is the id under which an origin's record is known here.
 func (s *Store) ShownID(o identity.OriginID, k feed.Key) (feed.Key, error) {
 	id := k
-	err := s.read(func(txn *badger.Txn) error {
-		owner, err := raw(txn, key(prefixID, k))
+	err := s.read(func(r *reading) error {
+		owner, err := raw(r.txn, key(prefixID, k))
 		if err == nil && len(owner) == 32 && identity.OriginID(owner[:16]) != o {
 			id = s.o.Alias(o, k)
 		}
@@ -118,8 +118,8 @@ func (s *Store) recordOf(txn *badger.Txn, o identity.OriginID, k feed.Key, fold 
 
 // Beat is the newest beat that was kept; nil when there is none.
 func (s *Store) Beat(o identity.OriginID) (b *feed.SignedBeat, err error) {
-	err = s.read(func(txn *badger.Txn) error {
-		env, err := raw(txn, key(prefixBeat, o))
+	err = s.read(func(r *reading) error {
+		env, err := raw(r.txn, key(prefixBeat, o))
 		if err != nil || env == nil {
 			return err
 		}

@@ -283,8 +283,9 @@ func (w *undoWriter) flush() error {
 // of them is kept no more, was erased, or never was here; [feed.ErrNoRecord] for an id
 // that nothing ever had.
 func (s *Store) Before(id feed.Key) (records [][]byte, err error) {
-	err = s.db.View(func(txn *badger.Txn) error {
-		owner, fold, err := owned(txn, id)
+	err = s.read(func(r *reading) error {
+		txn := r.txn
+		owner, fold, err := owned(r, id)
 		if err != nil {
 			return err
 		}
