@@ -109,14 +109,14 @@ func (c *Catalog) Append(ctx context.Context, v *feed.Verified) error {
 	turn, _ := c.turns.LoadOrStore(v.Origin(), new(sync.Mutex))
 	turn.(*sync.Mutex).Lock()
 	defer turn.(*sync.Mutex).Unlock()
-	var staged []feed.Change // read now: the store empties the staging area
+	var changes []staged // read now: the store empties the staging area
 	_, inMemory := v.Delta().(feed.Items)
 	if !inMemory && v.Base() != (identity.Hash{}) {
 		for change, err := range v.Delta().Changes {
 			if err != nil {
 				return err
 			}
-			staged = append(staged, change)
+			changes = append(changes, staged{change.Key, change.Op})
 		}
 	}
 	if err := c.o.Store.Apply(ctx, v); err != nil {
@@ -124,7 +124,7 @@ func (c *Catalog) Append(ctx context.Context, v *feed.Verified) error {
 	}
 	c.asOf.Delete(v.Origin())
 	c.hush.Store(nil)
-	if err := c.follow(v, staged); err != nil {
+	if err := c.follow(v, changes); err != nil {
 		// The records are safe; only the index is behind. It is a cache and is
 		// filled again at the next chance.
 		c.lost.Store(true)

@@ -23,7 +23,7 @@ const rebuildBatch = 2000
 
 // follow brings a step into the index: all of it at once, but for a first copy,
 // which is better found in part than not at all.
-func (c *Catalog) follow(v *feed.Verified, staged []feed.Change) error {
+func (c *Catalog) follow(v *feed.Verified, changes []staged) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	country := c.o.Country(v.Origin())
@@ -65,7 +65,7 @@ func (c *Catalog) follow(v *feed.Verified, staged []feed.Change) error {
 		c.heads[v.Origin()] = indexed{country, view.Head()}
 		return c.index(context.Background(), touched)
 	}
-	if batch, touched, err = c.batch(view, country, staged); err != nil {
+	if batch, touched, err = c.batch(view, country, changes); err != nil {
 		return err
 	}
 	return apply()
@@ -80,31 +80,37 @@ var buildBatch = 4096
 // bounds the memory that they take.
 func indexers() int { return min(runtime.GOMAXPROCS(0), 4) }
 
+// staged is what a change of a large step is about: of so many no more is remembered.
+type staged struct {
+	key feed.Key
+	op  feed.Op
+}
+
 // batch makes ready for the index what a large step changes, to be shown all at
 // once. It returns also the listings about which its overlays speak.
-func (c *Catalog) batch(view feed.StoreView, country string, staged []feed.Change) (out search.Batch, touched []spot, err error) {
+func (c *Catalog) batch(view feed.StoreView, country string, changes []staged) (out search.Batch, touched []spot, err error) {
 	type part struct {
 		search.Batch
 		overlays []unread
 	}
 	s, origin := c.side.Load(), view.Head().Origin
-	each := max(1, min(buildBatch, (len(staged)+indexers()-1)/indexers()))
-	parts := make([]part, (len(staged)+each-1)/each)
+	each := max(1, min(buildBatch, (len(changes)+indexers()-1)/indexers()))
+	parts := make([]part, (len(changes)+each-1)/each)
 	work, ctx := errgroup.WithContext(context.Background())
 	work.SetLimit(indexers())
 	for i := range parts {
 		work.Go(func() error {
 			p := &parts[i]
 			var records []unread
-			for _, change := range staged[i*each : min((i+1)*each, len(staged))] {
+			for _, change := range changes[i*each : min((i+1)*each, len(changes))] {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				_, raw, err := view.Record(change.Key)
+				_, raw, err := view.Record(change.key)
 				if err != nil && !errors.Is(err, feed.ErrNoRecord) {
 					return err
 				}
-				r := unread{spot{origin, change.Key}, raw, change.Op}
+				r := unread{spot{origin, change.key}, raw, change.op}
 				records = append(records, r)
 				if _, was := s.target(r.at); was || bytes.Contains(raw, overlayMark) {
 					p.overlays = append(p.overlays, r)
