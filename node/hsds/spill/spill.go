@@ -82,7 +82,7 @@ func (s *File) At(at int64) (piece []byte, next int64, err error) {
 		return nil, 0, err
 	}
 	size, k := binary.Uvarint(head[:n])
-	if k <= 0 || int64(size) > s.size-at-int64(k) {
+	if k <= 0 || size > uint64(s.size-at-int64(k)) {
 		return nil, 0, errDamaged
 	}
 	at += int64(k)
