@@ -17,10 +17,11 @@ import (
 // that leads nowhere stays as it is.
 //
 // Records are read from the package's file when they are needed; of each it is
-// remembered only, as one bit, whether it stands in a service.
+// remembered only, as two bits, whether it stands in a service and was found sound.
 type join struct {
 	*pack
-	used   []uint64
+	used   marks
+	sound  marks             // what was read and has no faults of its own
 	shared map[int64]*record // what many services have in common, read lately
 	known  map[uint64]bool   // what was asked lately: whether there is a record, by its hash
 	notes  listing.Faults
@@ -153,15 +154,15 @@ func (p *pack) hash(table, id string) uint64 {
 }
 
 // enter puts a record into the index.
-func (p *pack) enter(r *record) error {
-	table := r.table.name
+func (p *pack) enter(r line) error {
+	table, id := r.table.name, r.key("id")
 	put := func(target, id string, code uint64) (err error) {
 		if id != "" {
 			err = p.index.Put(p.hash(target, id), code<<placeBits|uint64(r.at))
 		}
 		return err
 	}
-	err := errors.Join(put(table, r.id, 0), put(anyTable, r.id, 0))
+	err := errors.Join(put(table, id, 0), put(anyTable, id, 0))
 	for column, target := range links[table] {
 		err = errors.Join(err, put(target, r.key(column), linked[[2]string{table, column}]))
 	}
@@ -175,8 +176,17 @@ func (p *pack) enter(r *record) error {
 }
 
 func newJoin(p *pack) *join {
-	return &join{pack: p, used: make([]uint64, p.file.Size()/leastRecord/64+1), shared: map[int64]*record{}, known: map[uint64]bool{}}
+	return &join{pack: p, used: newMarks(p), sound: newMarks(p), shared: map[int64]*record{}, known: map[uint64]bool{}}
 }
+
+// marks are one bit for each record.
+type marks []uint64
+
+func newMarks(p *pack) marks { return make(marks, p.file.Size()/leastRecord/64+1) }
+
+func (m marks) set(at int64) { m[at/leastRecord/64] |= 1 << (at / leastRecord % 64) }
+
+func (m marks) has(at int64) bool { return m[at/leastRecord/64]&(1<<(at/leastRecord%64)) != 0 }
 
 // find calls f with the places of the records that have an id (code 0) or a key to it,
 // in the order of their table, until it is false.
@@ -255,7 +265,7 @@ func (j *join) record(t *table, at int64) *record {
 		return nil
 	}
 	r := t.record(at, piece)
-	j.twice(r)
+	j.look(r)
 	if standsAlone[t.name] && t.name != "services.csv" {
 		if len(j.shared) == maxShared {
 			clear(j.shared)
@@ -265,20 +275,22 @@ func (j *join) record(t *table, at int64) *record {
 	return r
 }
 
-// each goes through the records of a table in order, until f is false. Whether their
-// ids stand twice is not looked at.
-func (j *join) each(name string, f func(*record) bool) {
-	j.pieces(name, func(t *table, at int64, piece []byte) bool { return f(t.record(at, piece)) })
+// look remembers whether a record is sound, and looks whether its id stands twice.
+func (j *join) look(r *record) {
+	if len(r.faults) == 0 {
+		j.sound.set(r.at)
+	}
+	j.twice(r)
 }
 
 // leftOver goes through the records of a table that stand in no service.
 func (j *join) leftOver(name string, f func(*record) bool) {
 	j.pieces(name, func(t *table, at int64, piece []byte) bool {
-		if j.isUsed(at) {
+		if j.used.has(at) {
 			return true
 		}
 		r := t.record(at, piece)
-		j.twice(r)
+		j.look(r)
 		return f(r)
 	})
 }
@@ -317,12 +329,6 @@ func (j *join) twice(r *record) {
 	})
 }
 
-func (j *join) isUsed(at int64) bool {
-	return j.used[at/leastRecord/64]&(1<<(at/leastRecord%64)) != 0
-}
-
-func (j *join) use(at int64) { j.used[at/leastRecord/64] |= 1 << (at / leastRecord % 64) }
-
 func (j *join) note(f listing.Fault) {
 	if len(j.notes) == maxNotes {
 		j.more++
@@ -335,12 +341,13 @@ func (j *join) note(f listing.Fault) {
 func (j *join) rows(emit func(Row) bool) error {
 	var last *Row // waits for what is to be said at the end
 	stopped := false
-	j.each("services.csv", func(r *record) bool {
+	j.pieces("services.csv", func(t *table, at int64, piece []byte) bool {
 		if last != nil && !emit(*last) {
 			stopped = true
 			return false
 		}
-		j.twice(r)
+		r := t.record(at, piece)
+		j.look(r)
 		row := j.service(r)
 		last = &row
 		return true
@@ -397,7 +404,7 @@ func (j *join) object(r, service *record) map[string]any {
 		return nil
 	}
 	table := r.table.name
-	j.use(r.at)
+	j.used.set(r.at)
 	if !j.blamed[r.at] && len(r.faults) > 0 {
 		j.blamed[r.at] = true
 		for _, f := range r.faults {
@@ -448,7 +455,7 @@ func (j *join) list(out map[string]any, r *record, l list, g group, service *rec
 	if l.table == "locations.csv" && len(places) > maxLocations {
 		given := j.givenAt(service)
 		for _, at := range places {
-			j.use(at) // left out on purpose, not for want of a service
+			j.used.set(at) // left out on purpose, not for want of a service
 		}
 		places = slices.DeleteFunc(places, func(at int64) bool { return !given[at] })
 	}

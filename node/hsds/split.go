@@ -525,23 +525,24 @@ func (rec *record) unpackProfile() {
 // that lead somewhere. These are notes, for HSDS asks for more than other directories
 // have; an id that stands twice is a fault of the record.
 func (j *join) constraints() {
-	for _, table := range tableOrder {
-		fields := columnsOf(table)
-		columns := slices.Sorted(maps.Keys(links[table]))
-		j.each(table, func(r *record) bool {
-			if len(r.faults) > 0 {
+	for _, name := range tableOrder {
+		fields := columnsOf(name)
+		columns := slices.Sorted(maps.Keys(links[name]))
+		j.pieces(name, func(t *table, at int64, piece []byte) bool {
+			l := t.line(at, piece)
+			if !j.sound.has(at) && len(l.record().faults) > 0 {
 				return true
 			}
 			for _, f := range fields {
-				if _, there := r.cells[f.Name]; f.Required && !there && (table != "services.csv" || !hard(f.Name)) {
-					j.note(listing.Fault{Path: r.where() + ", " + f.Name, Code: listing.CodeMissing,
+				if f.Required && !l.has(f.Name) && (name != "services.csv" || !hard(f.Name)) {
+					j.note(listing.Fault{Path: t.where(l.row) + ", " + f.Name, Code: listing.CodeMissing,
 						Message: "HSDS requires a value in this column, and there is none."})
 				}
 			}
 			for _, column := range columns {
-				if key := r.key(column); key != "" && !j.there(links[table][column], key) {
-					j.note(listing.Fault{Path: r.where() + ", " + column, Code: listing.CodeDangling,
-						Message: fmt.Sprintf("There is no row with the id %.60q in %s.", key, links[table][column])})
+				if key := l.key(column); key != "" && !j.there(links[name][column], key) {
+					j.note(listing.Fault{Path: t.where(l.row) + ", " + column, Code: listing.CodeDangling,
+						Message: fmt.Sprintf("There is no row with the id %.60q in %s.", key, links[name][column])})
 				}
 			}
 			return true

@@ -291,3 +291,40 @@ func TestKeysAndConstraintsNameTableRowAndColumn(t *testing.T) {
 		}
 	}
 }
+
+// What a record says in the profile's column counts as if it had a column of its own,
+// however its name is written.
+func TestKeysAndConstraintsLookIntoTheProfilesColumn(t *testing.T) {
+	rows, err := hsds.Read(folder(t, map[string]string{
+		"services.csv":      "id,organization_id,name,status,hsds_2ps\n" + `s,,S,active,"{""organization_id"":""o""}"` + "\n",
+		"organizations.csv": "id,name,description,hsds_2ps\n" + `o,O,,"{""description"":[""a list""]}"` + "\n" + `x,X,,"{""descriptions"":""none""}"` + "\n",
+		"phones.csv": "id,service_id,number,hsds_2ps\n" +
+			`,,1,"{""\u0069d"":""p"",""service_\u0069d"":""s""}"` + "\n" +
+			`q,s,,"{""number"""` + "\n" +
+			`r,s,,"{""x"":{""id"":""y"",""service_id"":""z""}}"` + "\n" +
+			`,,4,"{""service_id"":""nowhere""}"` + "\n",
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := rows[0].Document
+	if o, _ := d["organization"].(map[string]any); o == nil || o["id"] != "o" {
+		t.Errorf("the organization is %v", d["organization"])
+	}
+	if phones, _ := d["phones"].([]any); len(phones) != 3 || phones[0].(map[string]any)["id"] != "p" {
+		t.Errorf("the phones are %v", d["phones"])
+	}
+	var told []string
+	for _, f := range slices.Concat(rows[0].Faults, rows[0].Notes) {
+		if strings.Contains(f.Path, ".csv") {
+			told = append(told, f.Path+" "+f.Code)
+		}
+	}
+	want := []string{
+		"phones.csv row 3, hsds_2ps malformed", "phones.csv row 5 dangling", "organizations.csv row 3, description missing",
+		"phones.csv row 4, number missing", "phones.csv row 5, id missing", "phones.csv row 5, service_id dangling",
+	}
+	if !slices.Equal(told, want) {
+		t.Errorf("told: %s\nwant: %s", strings.Join(told, "\n"), strings.Join(want, "\n"))
+	}
+}

@@ -61,7 +61,9 @@ type record struct {
 }
 
 // where is the row's place in its file.
-func (rec *record) where() string { return fmt.Sprintf("%s row %d", rec.table.file, rec.row) }
+func (rec *record) where() string { return rec.table.where(rec.row) }
+
+func (t *table) where(row int) string { return fmt.Sprintf("%s row %d", t.file, row) }
 
 // table is one of a package. Its records wait in the package's file, one after the
 // other.
@@ -69,6 +71,7 @@ type table struct {
 	name       string // the official one
 	file       string // as it is called here
 	header     []string
+	columns    map[string]int // where each column stands in header
 	begin, end int64
 }
 
@@ -182,7 +185,7 @@ type pack struct {
 
 // leastRecord is the size of a record in the file at least: records are told from each
 // other by where they begin divided by it.
-const leastRecord = 16
+const leastRecord = 32
 
 // maxTotal is [MaxTotal] but in tests.
 var maxTotal int64 = MaxTotal
@@ -290,7 +293,7 @@ func (p *pack) read(t *table, from io.Reader) error {
 		if err != nil {
 			return err
 		}
-		if err := p.enter(t.record(at, piece)); err != nil {
+		if err := p.enter(line{t, at, row, piece, cells}); err != nil {
 			return err
 		}
 	}
@@ -330,6 +333,59 @@ func appendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
+// line is a record whose cells are as they stand in the table.
+type line struct {
+	table *table
+	at    int64
+	row   int
+	piece []byte // the file's, for the moment
+	cells []string
+}
+
+// line makes a line of a piece.
+func (t *table) line(at int64, piece []byte) line {
+	row, n := binary.Uvarint(piece)
+	return line{t, at, int(row), piece, texts(piece[n:])[1:]}
+}
+
+// cell is a cell; empty when it is blank or missing.
+func (l *line) cell(column string) string {
+	i, there := l.table.columns[column]
+	if !there || i >= len(l.cells) || strings.TrimSpace(l.cells[i]) == "" {
+		return ""
+	}
+	return l.cells[i]
+}
+
+// key is what [record.key] is of a column that holds texts. The object in
+// [ProfileColumn] is read only where the column is blank and its name stands in it.
+func (l *line) key(column string) string {
+	if c := l.cell(column); c != "" || !l.mayUnpack(column) {
+		return c
+	}
+	return l.record().key(column)
+}
+
+// has tells whether a record without faults has a value in a column.
+func (l *line) has(column string) bool {
+	if l.cell(column) != "" {
+		return true
+	}
+	if !l.mayUnpack(column) {
+		return false
+	}
+	_, there := l.record().cells[column]
+	return there
+}
+
+// mayUnpack is false when nothing in [ProfileColumn] has that name, even escaped.
+func (l *line) mayUnpack(column string) bool {
+	text := l.cell(ProfileColumn)
+	return strings.Contains(text, column) || strings.Contains(text, `\u`)
+}
+
+func (l *line) record() *record { return l.table.record(l.at, l.piece) }
+
 // texts takes the texts of a piece apart, all of them in the same string.
 func texts(piece []byte) []string {
 	all := string(piece)
@@ -366,16 +422,16 @@ func (t *table) readHeader(r *csv.Reader) error {
 	case err != nil:
 		return t.failed(1, err)
 	}
-	seen := map[string]bool{}
-	for _, h := range header {
+	t.columns = map[string]int{}
+	for i, h := range header {
 		h = strings.TrimSpace(h)
 		if !utf8.ValidString(h) {
 			return t.notUTF8()
 		}
-		if h != "" && seen[h] {
+		if _, twice := t.columns[h]; twice && h != "" {
 			return fmt.Errorf("%w: %s has the column %q twice", ErrFormat, t.file, h)
 		}
-		seen[h] = true
+		t.columns[h] = i
 		t.header = append(t.header, h)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 )
 
 // File holds pieces of bytes. It is for one goroutine.
@@ -18,6 +19,7 @@ type File struct {
 	out     *bufio.Writer
 	size    int64 // with what is in out
 	written int64
+	piece   []byte  // that was asked for last
 	blocks  []block // what was read lately, each at its number modulo their count
 }
 
@@ -74,7 +76,7 @@ func (s *File) write(b []byte) error {
 }
 
 // At returns the piece that begins there, and where the next one begins. It is the
-// caller's own.
+// caller's until the next call.
 func (s *File) At(at int64) (piece []byte, next int64, err error) {
 	var head [binary.MaxVarintLen64]byte
 	n := min(int64(len(head)), s.size-at)
@@ -86,17 +88,19 @@ func (s *File) At(at int64) (piece []byte, next int64, err error) {
 		return nil, 0, errDamaged
 	}
 	at += int64(k)
-	piece = make([]byte, size)
-	return piece, at + int64(size), s.read(piece, at)
+	s.piece = slices.Grow(s.piece[:0], int(size))[:size]
+	return s.piece, at + int64(size), s.read(s.piece, at)
 }
 
 // Each calls f with the pieces that begin from there on and before end, in order,
-// and where they begin, until it is false. A piece is f's own.
+// and where they begin, until it is false. A piece is f's until it returns.
 func (s *File) Each(from, end int64, f func(at int64, piece []byte) bool) error {
 	if err := s.flush(); err != nil {
 		return err
 	}
 	in := bufio.NewReaderSize(io.NewSectionReader(s.f, from, end-from), 64<<10)
+	var piece []byte
+	var head [binary.MaxVarintLen64]byte
 	for at := from; at < end; {
 		size, err := binary.ReadUvarint(in)
 		if err == nil && size > uint64(end-at) {
@@ -105,14 +109,14 @@ func (s *File) Each(from, end int64, f func(at int64, piece []byte) bool) error 
 		if err != nil {
 			return fmt.Errorf("read what was kept for a moment: %w", err)
 		}
-		piece := make([]byte, size)
+		piece = slices.Grow(piece[:0], int(size))[:size]
 		if _, err := io.ReadFull(in, piece); err != nil {
 			return fmt.Errorf("read what was kept for a moment: %w", err)
 		}
 		if !f(at, piece) {
 			return nil
 		}
-		at += int64(len(binary.AppendUvarint(nil, size))) + int64(size)
+		at += int64(binary.PutUvarint(head[:], size)) + int64(size)
 	}
 	return nil
 }
