@@ -397,7 +397,7 @@ func (j *join) broken(emit func(Row) bool) error {
 }
 
 // object builds what a record stands for with all that belongs to it, as part
-// of service.
+// of service. The cells of a record that is not shared are used up.
 func (j *join) object(r, service *record) map[string]any {
 	j.left--
 	if j.left < 0 || j.err != nil {
@@ -414,11 +414,9 @@ func (j *join) object(r, service *record) map[string]any {
 			j.faults = append(j.faults, f)
 		}
 	}
-	out := make(map[string]any, len(r.cells))
-	for column, v := range r.cells {
-		if !j.followed(table, column, v) {
-			out[column] = v
-		}
+	out := r.cells
+	if j.shared[r.at] == r {
+		out = maps.Clone(out) // others need it as it is
 	}
 	for _, o := range single[table] {
 		if target := j.first(links[table][o.key], r.key(o.key)); target != nil {
@@ -427,6 +425,11 @@ func (j *join) object(r, service *record) map[string]any {
 				delete(inner, "id") // it was given one to stand in a table
 			}
 			out[o.field] = inner
+		}
+	}
+	for column, v := range out {
+		if j.followed(table, column, v) {
+			delete(out, column)
 		}
 	}
 	if r.id == "" {

@@ -121,7 +121,7 @@ func (p *Package) fill(all iter.Seq2[listing.Document, error]) (err error) {
 			if id == "" {
 				return fmt.Errorf("a service has no id, by which the tables are joined")
 			}
-			tree, err := listing.ParseJSON(d.JSON())
+			tree, err := d.Canonical()
 			if err != nil {
 				return fmt.Errorf("service %s: %w", id, err)
 			}
@@ -150,49 +150,26 @@ func (p *Package) Close() error {
 	return err
 }
 
-// object adds an object with all that stands in it and returns its id. keys are
-// what its row says of the objects that it stands in.
+// object adds an object with all that stands in it, nothing of which is null, and
+// returns its id. keys are what its row says of the objects that it stands in.
 func (p *Package) object(table string, m map[string]any, seed string, keys cells) string {
 	row := maps.Clone(keys)
 	if row == nil {
 		row = cells{}
 	}
-	rest := map[string]any{}
-	inner := map[string]bool{}
 	id, _ := m["id"].(string)
 	if id == "" {
 		id = madeID(seed, table)
 	}
 	for _, o := range single[table] {
 		if v, ok := m[o.field].(map[string]any); ok {
-			inner[o.field] = true
 			row[o.key] = p.object(links[table][o.key], v, id+"/"+o.field, nil)
 		}
 	}
-	for _, f := range columnsOf(table) {
-		v, there := m[f.Name]
-		if !there {
-			continue
-		}
-		if s, ok := cellOf(f, v); ok {
-			inner[f.Name] = true
-			if s != "" && row[f.Name] == "" {
-				row[f.Name] = s
-			}
-		}
-	}
-	row["id"], inner["id"] = id, true
+	row["id"] = id
 	lists := p.lists(table, m)
-	for field := range lists {
-		inner[field] = true
-	}
-	for k, v := range m {
-		if !inner[k] {
-			rest[k] = v
-		}
-	}
-	if len(rest) > 0 && !p.counting {
-		row[ProfileColumn] = string(listing.Document(rest).JSON())
+	if !p.counting {
+		fillRow(row, table, m, lists)
 	}
 	id = p.add(table, row)
 	for _, field := range slices.Sorted(maps.Keys(lists)) {
@@ -205,10 +182,35 @@ func (p *Package) object(table string, m map[string]any, seed string, keys cells
 			case "metadata.csv":
 				keys["resource_type"] = objectOf[table]
 			}
-			p.object(l.table, withoutNull(x.(map[string]any)), fmt.Sprintf("%s/%s/%d", id, field, i), keys)
+			p.object(l.table, x.(map[string]any), fmt.Sprintf("%s/%s/%d", id, field, i), keys)
 		}
 	}
 	return id
+}
+
+// fillRow says in the row of an object what does not stand in rows of other tables.
+func fillRow(row cells, table string, m map[string]any, lists map[string]list) {
+	rest := maps.Clone(m)
+	delete(rest, "id")
+	for _, o := range single[table] {
+		if _, ok := m[o.field].(map[string]any); ok {
+			delete(rest, o.field)
+		}
+	}
+	for field := range lists {
+		delete(rest, field)
+	}
+	for _, f := range columnsOf(table) {
+		if s, ok := cellOf(f, m[f.Name]); ok {
+			delete(rest, f.Name)
+			if s != "" && row[f.Name] == "" {
+				row[f.Name] = s
+			}
+		}
+	}
+	if len(rest) > 0 {
+		row[ProfileColumn] = string(listing.Document(rest).JSON())
+	}
 }
 
 // lists are the fields of an object that become rows of other tables.
@@ -500,14 +502,9 @@ func (p *Package) Files(licence string, create func(name string) (io.Writer, err
 	return nil
 }
 
-// unpackProfile puts the fields of [ProfileColumn] back into a record.
-func (rec *record) unpackProfile() {
-	text, ok := rec.cells[ProfileColumn].(string)
-	if !ok {
-		return
-	}
-	delete(rec.cells, ProfileColumn)
-	d, err := listing.ParseJSON([]byte(text))
+// unpack puts the fields of [ProfileColumn] back into a record; err is that of
+// reading them.
+func (rec *record) unpack(d listing.Document, err error) {
 	if err != nil {
 		rec.fault(ProfileColumn, listing.CodeMalformed, "This cell must hold one JSON object: "+err.Error()+". Correct it or leave it out.")
 		return

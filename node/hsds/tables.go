@@ -389,7 +389,12 @@ func (l *line) record() *record { return l.table.record(l.at, l.piece) }
 // texts takes the texts of a piece apart, all of them in the same string.
 func texts(piece []byte) []string {
 	all := string(piece)
-	var out []string
+	count := 0
+	for i := 0; i < len(all); count++ {
+		size, n := binary.Uvarint(piece[i:])
+		i += n + int(size)
+	}
+	out := make([]string, 0, count)
 	for i := 0; i < len(all); {
 		size, n := binary.Uvarint(piece[i:])
 		i += n
@@ -403,7 +408,7 @@ func texts(piece []byte) []string {
 func (t *table) record(at int64, piece []byte) *record {
 	row, n := binary.Uvarint(piece)
 	parts := texts(piece[n:])
-	rec := &record{table: t, at: at, row: int(row), cells: map[string]any{}}
+	rec := &record{table: t, at: at, row: int(row)}
 	if broken := parts[0]; broken != "" {
 		rec.fault("", listing.CodeMalformed, broken)
 	}
@@ -439,8 +444,25 @@ func (t *table) readHeader(r *csv.Reader) error {
 
 // fill sets the cells that are not blank.
 func (rec *record) fill(header, cells []string) {
+	count, profile := 0, ""
+	blank := func(i int) bool { return i >= len(header) || header[i] == "" || strings.TrimSpace(cells[i]) == "" }
+	for i := range cells {
+		switch {
+		case blank(i):
+		case header[i] == ProfileColumn:
+			profile = cells[i]
+		default:
+			count++
+		}
+	}
+	var unpacked listing.Document
+	var err error
+	if profile != "" {
+		unpacked, err = listing.ParseJSONText(profile)
+	}
+	rec.cells = make(map[string]any, count+len(unpacked))
 	for i, cell := range cells {
-		if i >= len(header) || header[i] == "" || strings.TrimSpace(cell) == "" {
+		if blank(i) || header[i] == ProfileColumn {
 			continue
 		}
 		column := header[i]
@@ -455,7 +477,7 @@ func (rec *record) fill(header, cells []string) {
 		}
 		rec.cells[column] = n
 	}
-	rec.unpackProfile()
+	rec.unpack(unpacked, err)
 	rec.id = rec.key("id")
 }
 

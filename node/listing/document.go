@@ -39,13 +39,28 @@ type Document map[string]any
 // would change its value. Numbers of equal value become equal: 3, 3.0 and 30e-1
 // are all int64(3).
 func ParseJSON(b []byte) (Document, error) {
-	switch {
-	case len(b) > MaxJSON:
-		return nil, fmt.Errorf("%w: it is longer than %d bytes", ErrMalformed, MaxJSON)
-	case !utf8.Valid(b):
+	if err := checkSize(len(b)); err != nil {
+		return nil, err
+	}
+	return ParseJSONText(string(b))
+}
+
+func checkSize(n int) error {
+	if n > MaxJSON {
+		return fmt.Errorf("%w: it is longer than %d bytes", ErrMalformed, MaxJSON)
+	}
+	return nil
+}
+
+// ParseJSONText is [ParseJSON] of a text, which the document then holds on to.
+func ParseJSONText(b string) (Document, error) {
+	if err := checkSize(len(b)); err != nil {
+		return nil, err
+	}
+	if !utf8.ValidString(b) {
 		return nil, fmt.Errorf("%w: the text is not UTF-8", ErrMalformed)
 	}
-	r := jsonReader{b: string(b)}
+	r := jsonReader{b: b}
 	v, err := r.value(MaxDepth)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrMalformed, err)
@@ -247,6 +262,17 @@ func settle(v any, depth int) error {
 		}
 	}
 	return err
+}
+
+// Canonical is the document in no other types than [ParseJSON] gives: itself where it
+// has no others, so what is returned is only to be read. The error is [ErrMalformed]
+// for what JSON cannot say.
+func (d Document) Canonical() (Document, error) {
+	v, err := canonicalDocument(d)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrMalformed, err)
+	}
+	return v.(map[string]any), nil
 }
 
 // canonicalDocument is what [canonical] makes of a document; itself where it is

@@ -3,6 +3,7 @@ package listing_test
 import (
 	"bytes"
 	"errors"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -266,4 +267,24 @@ func FuzzDecodeDocument(f *testing.F) {
 			t.Fatalf("%v became %v (%v)", d, back, err)
 		}
 	})
+}
+
+// A document that is written in Go becomes what reading its JSON gives; one that was
+// read stays itself.
+func TestCanonical(t *testing.T) {
+	made := listing.Document{"a": 1, "b": []string{"x"}, "c": []map[string]any{{"d": 2.0}}, "e": nil}
+	want, err := listing.ParseJSON(made.JSON())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []listing.Document{made, want} {
+		if got, err := d.Canonical(); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("have %#v, %v", got, err)
+		}
+	}
+	for _, d := range []listing.Document{{"a": "\xff"}, {"a": math.NaN()}, {"a": struct{}{}}} {
+		if _, err := d.Canonical(); !errors.Is(err, listing.ErrMalformed) {
+			t.Errorf("%v: %v", d, err)
+		}
+	}
 }
