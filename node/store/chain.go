@@ -69,7 +69,7 @@ func (c *Chain) Truncate(last uint64) error {
 // Entries are at most limit entries from number from on, in order.
 func (c *Chain) Entries(from uint64, limit int) ([][]byte, error) {
 	var out [][]byte
-	err := c.s.db.View(func(txn *badger.Txn) error {
+	err := c.s.view(func(txn *badger.Txn) error {
 		return scanFrom(txn, key(prefixChain), key(prefixChain, from), true, func(item *badger.Item) error {
 			if len(out) == limit {
 				return errStop
@@ -84,7 +84,7 @@ func (c *Chain) Entries(from uint64, limit int) ([][]byte, error) {
 
 // Last is the number of the last entry; 0 when there is none.
 func (c *Chain) Last() (last uint64, err error) {
-	err = c.s.db.View(func(txn *badger.Txn) error {
+	err = c.s.view(func(txn *badger.Txn) error {
 		opt := badger.DefaultIteratorOptions
 		opt.Reverse = true
 		opt.PrefetchValues = false

@@ -94,7 +94,7 @@ func (s *Store) openCounter() (odd string, err error) {
 	c := &counter{path: s.o.Counter, warn: s.warn, stop: make(chan struct{})}
 	c.idle.L = &c.mu
 	var held uint64
-	if err := s.db.View(func(txn *badger.Txn) error {
+	if err := s.view(func(txn *badger.Txn) error {
 		b, err := raw(txn, key(prefixCounter))
 		if len(b) == 8 {
 			held = binary.BigEndian.Uint64(b)

@@ -50,7 +50,7 @@ func (d *Drawer) Put(k, value []byte) error {
 
 // Get is a copy of a value; false when there is none.
 func (d *Drawer) Get(k []byte) (value []byte, ok bool, err error) {
-	err = d.s.db.View(func(txn *badger.Txn) error {
+	err = d.s.view(func(txn *badger.Txn) error {
 		item, err := txn.Get(d.key(k))
 		if errors.Is(err, badger.ErrKeyNotFound) {
 			return nil
@@ -104,7 +104,7 @@ func (d *Drawer) Replace(k, value []byte) error {
 // Each calls f with every key and value, in order of key, until f returns an
 // error, and returns that. The slices hold only during the call.
 func (d *Drawer) Each(f func(k, value []byte) error) error {
-	return d.s.db.View(func(txn *badger.Txn) error {
+	return d.s.view(func(txn *badger.Txn) error {
 		return scan(txn, d.prefix, true, func(item *badger.Item) error {
 			return item.Value(func(v []byte) error { return f(item.Key()[len(d.prefix):], v) })
 		})

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -65,4 +66,12 @@ func CheckTable(path string) error {
 	_, err := checkTable(path, options.None)
 	_, err2 := checkTable(path, options.Snappy)
 	return errors.Join(err, err2)
+}
+
+// ReadersWait sets how long compacting waits for readers, until what it returns is
+// called.
+func ReadersWait(d time.Duration) (back func()) {
+	was := readersWait
+	readersWait = d
+	return func() { readersWait = was }
 }

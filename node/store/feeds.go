@@ -33,7 +33,7 @@ type feedState struct {
 // Origins lists the feeds that are held.
 func (s *Store) Origins() ([]identity.OriginID, error) {
 	var out []identity.OriginID
-	err := s.db.View(func(txn *badger.Txn) error {
+	err := s.view(func(txn *badger.Txn) error {
 		return scan(txn, key(prefixState), false, func(item *badger.Item) error {
 			out = append(out, identity.OriginID(item.Key()[1:]))
 			return nil

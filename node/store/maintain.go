@@ -60,7 +60,7 @@ func (s *Store) Maintain(ctx context.Context, now time.Time, o MaintainOptions) 
 		}
 	}
 	if ctx.Err() == nil {
-		errs = append(errs, s.compactErased(now, o.compactAfter()))
+		errs = append(errs, s.compactErased(ctx, now, o.compactAfter()))
 	}
 	return errors.Join(errs...)
 }
@@ -179,7 +179,7 @@ func (s *Store) markErased(txn *badger.Txn) error {
 // something of; false when there is none.
 func (s *Store) ErasedSince() (since feed.Day, ok bool, err error) {
 	var b []byte
-	err = s.db.View(func(txn *badger.Txn) (err error) {
+	err = s.view(func(txn *badger.Txn) (err error) {
 		b, err = raw(txn, key(prefixErased))
 		return err
 	})
@@ -190,7 +190,7 @@ func (s *Store) ErasedSince() (since feed.Day, ok bool, err error) {
 }
 
 // compactErased compacts the files when something was erased so many days ago.
-func (s *Store) compactErased(now time.Time, after int64) error {
+func (s *Store) compactErased(ctx context.Context, now time.Time, after int64) error {
 	since, there, err := s.ErasedSince()
 	if err != nil || !there || int64(feed.DayOf(now))-int64(since) < after {
 		return err
@@ -199,7 +199,7 @@ func (s *Store) compactErased(now time.Time, after int64) error {
 		return err
 	}
 	erasures := s.erased.Load()
-	if err := s.compact(); err != nil {
+	if err := s.compact(ctx); err != nil {
 		return fmt.Errorf("compact the files after an erasure: %w", err)
 	}
 	return s.commit(func(txn *badger.Txn) error {
@@ -210,23 +210,41 @@ func (s *Store) compactErased(now time.Time, after int64) error {
 	})
 }
 
+// readersWait is how long compacting waits for those who read what was there before.
+// Tests shorten it.
+var readersWait = time.Minute
+
 // compact writes what is live into new files. Badger writes its memory tables
-// and newest level out only when it drops keys, so it is given some to drop.
-// Writers wait for that moment; readers do not.
-func (s *Store) compact() error {
+// and newest level out only when it drops keys, so it is given some to drop; and it
+// keeps what anybody still reads, and would never look at it again. Writers wait for
+// that moment; readers do not.
+func (s *Store) compact(ctx context.Context) error {
+	if err := s.scratch(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readersWait)
+	defer cancel()
+	if err := s.readings.quiet(ctx); err != nil {
+		return err
+	}
 	if err := s.flush(); err != nil {
 		return err
 	}
 	return s.db.Flatten(1)
 }
 
-func (s *Store) flush() error {
+// scratch writes a key to drop. No other writer is at work then, so that whatever
+// was written before is older than what any later one reads.
+func (s *Store) scratch() error {
 	s.gate.Lock()
 	defer s.gate.Unlock()
 	err := s.db.Update(func(txn *badger.Txn) error { return txn.Set(key(prefixScratch), nil) })
 	s.readings.written()
-	if err != nil {
-		return err
-	}
+	return err
+}
+
+func (s *Store) flush() error {
+	s.gate.Lock()
+	defer s.gate.Unlock()
 	return s.db.DropPrefix(key(prefixScratch))
 }

@@ -82,7 +82,7 @@ func (s *Store) own(txn *badger.Txn, item *badger.Item) (d Own, err error) {
 
 // EachOwn calls f for every document in order of key until it returns an error.
 func (s *Store) EachOwn(f func(Own) error) error {
-	return s.db.View(func(txn *badger.Txn) error {
+	return s.view(func(txn *badger.Txn) error {
 		return scan(txn, key(prefixOwn), true, func(item *badger.Item) error {
 			d, err := s.own(txn, item)
 			if err != nil {
@@ -100,7 +100,7 @@ func (s *Store) OwnVersion() uint64 { return s.ownVersion.Load() }
 // PublishedOwn counts the documents that were published and not taken back. Where
 // a mark says it, the document itself is not read.
 func (s *Store) PublishedOwn() (n uint64, err error) {
-	err = s.db.View(func(txn *badger.Txn) error {
+	err = s.view(func(txn *badger.Txn) error {
 		return scan(txn, key(prefixOwn), false, func(item *badger.Item) error {
 			mark, err := raw(txn, key(prefixShown, feed.Key(item.Key()[1:])))
 			if err != nil {

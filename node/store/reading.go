@@ -1,6 +1,8 @@
 package store
 
 import (
+	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -14,12 +16,15 @@ import (
 // which takes longer than to find a record, and one reader at a time.
 //
 // One is used by one reader at a time. None is kept over a write: what Badger keeps
-// for the oldest reader, erased records among it, could not go.
+// for the oldest reader, erased records among it, could not go. All reading goes
+// through here, so that compacting can wait for those who began before it.
 type readings struct {
 	writes atomic.Uint64
 
-	mu   sync.Mutex
-	idle []*reading
+	mu    sync.Mutex
+	idle  []*reading
+	open  map[uint64]int // readers at work, by the writes before they began
+	ended chan struct{}  // closed when one has ended; nil while nobody waits for that
 }
 
 type reading struct {
@@ -55,11 +60,19 @@ func (s *Store) read(f func(*reading) error) error {
 	return f(r)
 }
 
+// view is read for whoever needs nothing but the transaction.
+func (s *Store) view(f func(*badger.Txn) error) error {
+	return s.read(func(r *reading) error { return f(r.txn) })
+}
+
 func (q *readings) take(db *badger.DB) *reading {
 	now := q.writes.Load()
 	q.mu.Lock()
-	n := len(q.idle) - 1
-	if n >= 0 && q.idle[n].writes == now {
+	if q.open == nil {
+		q.open = make(map[uint64]int)
+	}
+	q.open[now]++ // before it begins
+	if n := len(q.idle) - 1; n >= 0 && q.idle[n].writes == now {
 		r := q.idle[n]
 		q.idle = q.idle[:n]
 		q.mu.Unlock()
@@ -79,6 +92,15 @@ func (q *readings) put(r *reading) {
 	if !keep {
 		r.txn.Discard()
 	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.open[r.writes]--; q.open[r.writes] == 0 {
+		delete(q.open, r.writes)
+	}
+	if q.ended != nil {
+		close(q.ended)
+		q.ended = nil
+	}
 }
 
 // written is called after each write, before anybody is told of it.
@@ -90,5 +112,33 @@ func (q *readings) written() {
 	q.mu.Unlock()
 	for _, r := range old {
 		r.txn.Discard()
+	}
+}
+
+// errReaders is returned where somebody reads on.
+var errReaders = errors.New("somebody reads what was there before, and has not ended")
+
+// quiet waits until nobody reads any more who began before the last write.
+func (q *readings) quiet(ctx context.Context) error {
+	last := q.writes.Load()
+	for {
+		q.mu.Lock()
+		before := false
+		for began := range q.open {
+			before = before || began < last
+		}
+		if q.ended == nil {
+			q.ended = make(chan struct{})
+		}
+		ended := q.ended
+		q.mu.Unlock()
+		if !before {
+			return nil
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return errReaders
+		}
 	}
 }

@@ -48,7 +48,7 @@ func (s *Store) recover() error {
 
 // originsUnder are the origins that have keys with the prefix.
 func (s *Store) originsUnder(prefix byte) (out []identity.OriginID, err error) {
-	err = s.db.View(func(txn *badger.Txn) error {
+	err = s.view(func(txn *badger.Txn) error {
 		opt := badger.DefaultIteratorOptions
 		opt.PrefetchValues = false
 		opt.Prefix = key(prefix)

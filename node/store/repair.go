@@ -146,7 +146,7 @@ func (s *Store) settle(o identity.OriginID, kind feed.Kind) error {
 }
 
 func (s *Store) state(o identity.OriginID) (st feedState, head *feed.SignedHead, err error) {
-	err = s.db.View(func(txn *badger.Txn) error {
+	err = s.view(func(txn *badger.Txn) error {
 		st, head, err = stateOf(txn, o)
 		return err
 	})
@@ -214,7 +214,7 @@ func (s *Store) walk(prefix []byte, f func(txn *badger.Txn, k, v []byte) error) 
 // some are the next keys from start on, as many as go into one transaction.
 func (s *Store) some(prefix, start []byte) (keys, values [][]byte, err error) {
 	size := 0
-	err = s.db.View(func(txn *badger.Txn) error {
+	err = s.view(func(txn *badger.Txn) error {
 		return scanFrom(txn, prefix, start, true, func(item *badger.Item) error {
 			if len(keys) == foldItems || size > batchBytes {
 				return errStop
@@ -288,7 +288,7 @@ func (s *Store) rebuildEntry(txn *badger.Txn, o identity.OriginID, k, v []byte) 
 
 func (s *Store) rebuildLeaves(o identity.OriginID) error {
 	var sum bucketHashes
-	if err := s.db.View(func(txn *badger.Txn) error {
+	if err := s.view(func(txn *badger.Txn) error {
 		return scan(txn, key(prefixEntry, o), true, func(item *badger.Item) error {
 			var c feed.Change
 			err := item.Value(func(b []byte) error { return decode(b, &c) })
@@ -320,7 +320,7 @@ func (s *Store) rebuildHeads(o identity.OriginID, head *feed.SignedHead) error {
 	next := head
 	for next.N > 1 {
 		var env []byte
-		if err := s.db.View(func(txn *badger.Txn) (err error) {
+		if err := s.view(func(txn *badger.Txn) (err error) {
 			env, err = raw(txn, key(prefixHeads, o, next.N-1))
 			return err
 		}); err != nil {

@@ -108,7 +108,7 @@ func (g *staging) put(txn *badger.Txn, items []feed.Item, records packedRecords)
 
 // Changes yields what was staged, ordered by bucket and key.
 func (g *staging) Changes(yield func(feed.Change, error) bool) {
-	err := g.s.db.View(func(txn *badger.Txn) error {
+	err := g.s.view(func(txn *badger.Txn) error {
 		return scan(txn, key(prefixStaging, g.o, g.run), true, func(item *badger.Item) error {
 			return item.Value(func(b []byte) error {
 				var c feed.Change
@@ -171,7 +171,7 @@ func (s *Store) applyStaged(l *feedLocks, v *feed.Verified, g *staging) error {
 // finish folds in what an error left, if anything. The caller holds l.write.
 func (s *Store) finish(o identity.OriginID, l *feedLocks) error {
 	var st feedState
-	if err := s.db.View(func(txn *badger.Txn) error {
+	if err := s.view(func(txn *badger.Txn) error {
 		_, err := get(txn, key(prefixState, o), &st)
 		return err
 	}); err != nil || st.Fold == 0 {

@@ -223,7 +223,7 @@ func damaged(dir string, err error) error {
 
 func (s *Store) checkFormat() error {
 	format := 0
-	err := s.db.View(func(txn *badger.Txn) error {
+	err := s.view(func(txn *badger.Txn) error {
 		v, err := raw(txn, key(prefixFormat))
 		if err != nil || v == nil {
 			return err

@@ -133,8 +133,10 @@ func (s *Store) Undo(o identity.OriginID, to *feed.SignedHead) (feed.Delta, erro
 }
 
 func (s *Store) undo(g *staging, to *feed.SignedHead) error {
-	txn := s.db.NewTransaction(false)
-	defer txn.Discard()
+	return s.view(func(txn *badger.Txn) error { return s.undoIn(txn, g, to) })
+}
+
+func (s *Store) undoIn(txn *badger.Txn, g *staging, to *feed.SignedHead) error {
 	st, held, err := stateOf(txn, g.o)
 	switch {
 	case err != nil:

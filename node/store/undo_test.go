@@ -347,6 +347,49 @@ func testErase(t *testing.T, within int) {
 	}
 }
 
+// TestErasureWaitsForReaders: Badger keeps what somebody still reads, and files that
+// were compacted meanwhile are not looked at again. So nothing counts as erased before
+// whoever began earlier has ended.
+func TestErasureWaitsForReaders(t *testing.T) {
+	defer store.ReadersWait(time.Millisecond)()
+	const secret = "Zq7vXk2PwL9sTb4NcR8m"
+	c, dir := newClock(), t.TempDir()
+	o := c.options()
+	o.Dir, o.InMemory, o.Floor = dir, false, -1
+	s := open(t, o)
+	f := feedtest.NewFederation("ada")
+	a := f.Author("ada")
+	apply(t, f, s, a.Fill(0, 300, "one").Put(feedtest.RecordKey(7), secret))
+	reader, err := s.View(a.Origin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply(t, f, s, a.Erase(feedtest.RecordKey(7)))
+	c.now = c.now.Add(24 * time.Hour)
+	maintain := func() error {
+		return s.Maintain(context.Background(), c.now, store.MaintainOptions{EraseDays: 1})
+	}
+	if err := maintain(); err == nil || !strings.Contains(err.Error(), "has not ended") {
+		t.Errorf("while somebody reads: %v", err)
+	}
+	if _, raw, err := reader.Record(feedtest.RecordKey(7)); err != nil || !strings.Contains(string(raw), secret) {
+		t.Errorf("who began before reads on: %v", err)
+	}
+	if _, waits, err := s.ErasedSince(); !waits || err != nil {
+		t.Errorf("the erasure counts as done: %v", err)
+	}
+	reader.Close()
+	if err := maintain(); err != nil {
+		t.Fatal(err)
+	}
+	if left := holds(t, dir, secret); len(left) > 0 {
+		t.Errorf("%v still hold what was erased", left)
+	}
+	if _, waits, err := s.ErasedSince(); waits || err != nil {
+		t.Errorf("still waiting: %v", err)
+	}
+}
+
 // TestComparedKeepsNothing: what was found by comparing says nothing of what was
 // erased meanwhile, so every copy that was kept goes, records and all.
 func TestComparedKeepsNothing(t *testing.T) {

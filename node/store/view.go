@@ -13,7 +13,8 @@ import (
 type view struct {
 	s     *Store
 	o     identity.OriginID
-	txn   *badger.Txn
+	r     *reading
+	txn   *badger.Txn // of r
 	state feedState
 	head  *feed.SignedHead
 }
@@ -24,13 +25,13 @@ func (s *Store) View(o identity.OriginID) (feed.StoreView, error) {
 	l := s.locks(o)
 	for {
 		l.fold.RLock()
-		txn := s.db.NewTransaction(false)
+		r := s.readings.take(s.db)
 		l.fold.RUnlock()
-		st, head, err := stateOf(txn, o)
+		st, head, err := stateOf(r.txn, o)
 		if err == nil && st.Fold == 0 {
-			return &view{s: s, o: o, txn: txn, state: st, head: head}, nil
+			return &view{s: s, o: o, r: r, txn: r.txn, state: st, head: head}, nil
 		}
-		txn.Discard()
+		s.readings.put(r)
 		if err == nil { // folding in was cut off by an error; it must go on first
 			l.write.Lock()
 			err = s.finish(o, l)
@@ -42,7 +43,12 @@ func (s *Store) View(o identity.OriginID) (feed.StoreView, error) {
 	}
 }
 
-func (v *view) Close() { v.txn.Discard() }
+func (v *view) Close() {
+	if v.r != nil {
+		v.s.readings.put(v.r)
+		v.r = nil
+	}
+}
 
 func (v *view) Head() *feed.SignedHead { return v.head }
 
