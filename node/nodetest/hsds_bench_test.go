@@ -7,17 +7,19 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/2ps-project/waymark/node/nodetest"
+	"github.com/2ps-project/waymark/node/web/api"
 )
 
 // BenchmarkHSDS asks a whole node over HTTP for every service as NDJSON, in each of
 // the forms, and for one service after the other. It tells services per second, what
 // one takes of the processors (the client's part included), and p50 of one by
-// itself. WAYMARK_LISTINGS and WAYMARK_DIR are as in BenchmarkLoad.
+// itself, as a client sees it and without the network. WAYMARK_LISTINGS and WAYMARK_DIR are as in BenchmarkLoad.
 func BenchmarkHSDS(b *testing.B) {
 	o := loadNode(b)
 	f, err := nodetest.Start(context.Background(), o)
@@ -86,5 +88,27 @@ func BenchmarkHSDS(b *testing.B) {
 		used = processor() - used
 		b.ReportMetric(percentile(times, 0.5), "ms-p50")
 		b.ReportMetric(float64(used.Microseconds())/float64(len(times)), "us-cpu/service")
+	})
+	h, err := api.New(api.Options{Catalog: f.Nodes()[0], Demo: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("one handled", func(b *testing.B) {
+		const each = 1000
+		var times []time.Duration
+		for b.Loop() {
+			for i := range each {
+				r := httptest.NewRequest("GET", "/hsds/services/"+ids[i*len(ids)/each], nil)
+				w := httptest.NewRecorder()
+				start := time.Now()
+				h.ServeHTTP(w, r)
+				times = append(times, time.Since(start))
+				if w.Code != http.StatusOK {
+					b.Fatal(w.Code)
+				}
+			}
+		}
+		b.ReportMetric(percentile(times, 0.5), "ms-p50")
+		b.ReportMetric(percentile(times, 0.99), "ms-p99")
 	})
 }
