@@ -19,7 +19,8 @@ import (
 )
 
 // intake looks at what an import would do before anything of it is done. Of each
-// row it remembers some 40 bytes; the rest waits in files.
+// row it remembers some 40 bytes, and as much again once it is published; the rest
+// waits in files.
 type intake struct {
 	d      *Desk
 	o      control.ImportOptions

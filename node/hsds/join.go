@@ -144,9 +144,11 @@ const placeBits = 48
 const anyTable = ""
 
 // hash is the key of the index for what points at a record, and for itself.
-func (p *pack) hash(table, id string) uint64 {
+func (p *pack) hash(table, id string) uint64 { return rowHash(p.seed, table, id) }
+
+func rowHash(seed maphash.Seed, table, id string) uint64 {
 	var h maphash.Hash
-	h.SetSeed(p.seed)
+	h.SetSeed(seed)
 	h.WriteString(table)
 	h.WriteByte(0)
 	h.WriteString(id)

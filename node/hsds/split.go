@@ -315,14 +315,7 @@ func (p *Package) put(hash uint64, table string, row cells) {
 	p.at[hash] = at
 }
 
-func (p *Package) hash(table, id string) uint64 {
-	var h maphash.Hash
-	h.SetSeed(p.seed)
-	h.WriteString(table)
-	h.WriteByte(0)
-	h.WriteString(id)
-	return h.Sum64()
-}
+func (p *Package) hash(table, id string) uint64 { return rowHash(p.seed, table, id) }
 
 // How a row of a table waits: with its cells, or with the hash of a shared row.
 const (

@@ -1,6 +1,7 @@
 package listing
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -17,7 +18,7 @@ func (d Document) MarkTranslations(before Document) {
 			old := before.translation(tag, path)
 			switch _, said := t["outdated"]; {
 			case !ok || old == nil:
-			case t["text"] != old["text"]:
+			case !reflect.DeepEqual(t["text"], old["text"]): // it may be anything: nobody has looked yet
 				delete(t, "outdated")
 			case d.textAt(path) != before.textAt(path):
 				t["outdated"] = true

@@ -46,3 +46,21 @@ func TestMarkTranslations(t *testing.T) {
 		})
 	}
 }
+
+// An import marks before anybody has looked whether texts are texts.
+func TestMarkTranslationsOfNoTexts(t *testing.T) {
+	for _, text := range []string{`[1]`, `{"a": 1}`, `null`, `7`} {
+		d := func() listing.Document {
+			d, err := listing.ParseJSON([]byte(`{"name": ` + text + `, "translations": {"lt": {"name": {"text": ` + text + `}}}}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d
+		}
+		now := d()
+		now.MarkTranslations(d())
+		if string(now.JSON()) != string(d().JSON()) {
+			t.Errorf("%s became %s", text, now.JSON())
+		}
+	}
+}
